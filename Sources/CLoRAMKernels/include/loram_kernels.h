@@ -1,0 +1,1 @@
+#define LORAM_PLACEHOLDER 1

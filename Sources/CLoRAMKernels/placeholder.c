@@ -1,0 +1,1 @@
+#include "loram_kernels.h"

@@ -1,0 +1,1 @@
+print("loram-mpi")
