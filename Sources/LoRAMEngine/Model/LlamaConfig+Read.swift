@@ -12,6 +12,7 @@ extension LlamaConfig {
         static let heads = 1...1 << 14
         static let positions = 1...1 << 30
         static let tokenID = 0...Int(Int32.max)
+        static let parameters = 1 << 48
     }
 
     /// Reads config.json in the spelling of transformers 4 (`rope_theta`, `rope_scaling`, `torch_dtype`) or 5 (`rope_parameters`,
@@ -52,6 +53,12 @@ extension LlamaConfig {
             dtype: try Self.dtype(fields),
             bosTokenID: fields.object["bos_token_id"] == nil ? 1 : try fields.optionalInt("bos_token_id", in: Limit.tokenID),
             eosTokenIDs: try Self.eosTokenIDs(fields))
+        // The bounds above keep this product within 2^63.
+        guard parameterCount <= Limit.parameters else {
+            throw ConfigError.invalid(
+                path: fields.path, key: "the model's sizes", expected: "at most \(Limit.parameters) parameters in all",
+                found: "\(parameterCount)")
+        }
     }
 
     private static func refuseUnsupported(_ fields: ConfigFields) throws {
