@@ -1,1 +1,0 @@
-#define LORAM_PLACEHOLDER 1
