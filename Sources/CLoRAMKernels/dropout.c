@@ -2,7 +2,7 @@
 #include "vector.h"
 
 // Philox4x32-10 (Salmon et al., SC11): 128 random bits from a 128-bit counter and a 64-bit key.
-// Four blocks side by side in lanes, so that 32 elements are decided at a time.
+// Eight blocks side by side in lanes, so that 64 elements are decided at a time.
 typedef uint64_t q8 __attribute__((vector_size(64)));
 
 LORAM_INLINE void philox8(q8 c[4], uint64_t key) {
@@ -21,15 +21,15 @@ LORAM_INLINE void philox8(q8 c[4], uint64_t key) {
 }
 
 LORAM_CLONES
-void loram_dropout(float *y, const float *x, long rows, long columns, const uint64_t *row_keys, uint64_t key, uint32_t threshold, float scale, int accumulate) {
-    for (long r = 0; r < rows; r++, x += columns, y += columns) {
+void loram_dropout(float *y, long y_ld, const float *x, long x_ld, long rows, long first, long columns, const uint64_t *row_keys, uint64_t key, uint32_t threshold, float scale, int accumulate) {
+    for (long r = 0; r < rows; r++, x += x_ld, y += y_ld) {
         uint64_t row_low = row_keys[r] & 0xffffffffu, row_high = row_keys[r] >> 32;
         // Eight counters a turn: counter j decides columns 8 j ..< 8 j + 8.
         for (long j = 0; j < columns; j += 64) {
-            uint64_t first = (uint64_t)j / 8;
-            q8 c[4] = {{first, first + 1, first + 2, first + 3, first + 4, first + 5, first + 6, first + 7}, {0}, {0}, {0}};
-            c[1] += row_low;
-            c[2] += row_high;
+            uint64_t n0 = (uint64_t)(first + j) / 8;
+            q8 c[4] = {{n0, n0 + 1, n0 + 2, n0 + 3, n0 + 4, n0 + 5, n0 + 6, n0 + 7}, {0}, {0}, {0}};
+            c[2] += row_low;
+            c[3] += row_high;
             philox8(c, key);
             uint64_t words[4][8];
             memcpy(words, c, sizeof words);

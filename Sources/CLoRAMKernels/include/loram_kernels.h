@@ -58,10 +58,11 @@ void loram_embedding_backward(float *table, const float *dx, const int32_t *ids,
 
 // --- Dropout on LoRA's input --------------------------------------------------------------------------------------------------
 
-/// y = x / (1 - p) where kept, else 0. Kept is decided by Philox4x32-10 with counter (column / 8, row_keys[row], 0) and key
-/// `key`, 16 bits an element: an element is dropped when its 16 bits are below `threshold` = round(p * 65536). scale = 1 / (1 - p).
-/// With accumulate, y += instead. y may alias x when not accumulating.
-void loram_dropout(float *y, const float *x, long rows, long columns, const uint64_t *row_keys, uint64_t key, uint32_t threshold, float scale, int accumulate);
+/// y = x / (1 - p) where kept, else 0, for columns first ..< first + columns of a matrix; x and y point at column `first` (a
+/// multiple of 64) of their first row and have row strides x_ld and y_ld. Kept is decided by Philox4x32-10 with counter
+/// (column / 8, 0, row_keys[row]) and key `key`, 16 bits an element: an element is dropped when its 16 bits are below
+/// `threshold` = round(p * 65536). scale = 1 / (1 - p). With accumulate, y += instead. y may alias x when not accumulating.
+void loram_dropout(float *y, long y_ld, const float *x, long x_ld, long rows, long first, long columns, const uint64_t *row_keys, uint64_t key, uint32_t threshold, float scale, int accumulate);
 
 // --- Optimizer and plain vectors -------------------------------------------------------------------------------------------------
 
