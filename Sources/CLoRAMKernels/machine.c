@@ -60,3 +60,10 @@ double loram_measure_fma_peak(void) {
     }
     return best;
 }
+
+long loram_cpu_count(const void *set, unsigned long bytes) {
+    long count = 0;
+    const unsigned char *mask = set;
+    for (unsigned long i = 0; i < bytes; i++) count += __builtin_popcount(mask[i]);
+    return count;
+}

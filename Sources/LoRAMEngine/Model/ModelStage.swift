@@ -38,6 +38,8 @@ public final class ModelStage {
     private let scratch: BackwardScratch?
     private let gradientStream: UnsafeMutablePointer<Float>?
     private var recomputedSlot: Int?
+    /// [layer]: offset of the first trained tensor of that layer or of anything behind it; the last entry is the head's.
+    private let firstOffsets: [Int]
     private let dropout: DropoutRate?
 
     /// Loads and converts the stage's weights (f32 here) from `source`, tensor by tensor.
@@ -113,6 +115,7 @@ public final class ModelStage {
                 attention: Attention(headCount: geometry.headCount, keyValueHeadCount: geometry.keyValueHeadCount, headDim: config.headDim),
                 rotary: rotary)
         }
+        firstOffsets = weights.firstOffsets(range)
         head = headLayout.map {
             OutputHead(
                 hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.pointer(WeightName.finalNorm),
@@ -140,10 +143,10 @@ public final class ModelStage {
     public func tokenCount(slot: Int) -> Int { batches[slot].tokenCount }
     public func targetCount(slot: Int) -> Int { batches[slot].targetCount }
 
-    /// Runs the layers. `input` [N, D] comes from the stage before (nil on the first), `output` [N, D] goes to the next (nil on the last).
-    public func forward(slot: Int, input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?) {
+    /// Runs the layers, without dropout when `evaluating`. `input` [N, D] comes from the stage before (nil on the first), `output` [N, D] goes to the next (nil on the last).
+    public func forward(slot: Int, input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?, evaluating: Bool = false) {
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
-        step.dropout = dropout
+        step.dropout = evaluating ? nil : dropout
         if let embedding_VD, range.isFirst {
             RowKernels.embedding(pool, stream(slot, 0), table_VD: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
         } else if let input {
@@ -170,9 +173,12 @@ public final class ModelStage {
     /// - Parameters:
     ///   - outputGradient: [N, D] from the next stage; nil on the last, which starts from its own loss.
     ///   - inputGradient: [N, D] for the stage before; nil on the first.
+    ///   - finished: called as the pass goes down the stage: gradients at or behind this offset of the layout are complete.
     /// - Returns: the summed loss on the last stage, else 0.
     @discardableResult
-    public func backward(slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) -> Double {
+    public func backward(
+        slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?, finished: ((_ offset: Int) throws -> Void)? = nil
+    ) rethrows -> Double {
         guard let scratch, let gradientStream else { preconditionFailure("backward on a stage that was made for evaluation") }
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
         let dx = inputGradient ?? gradientStream
@@ -182,6 +188,7 @@ public final class ModelStage {
         } else if let outputGradient {
             RowKernels.copy(pool, dx, outputGradient, count: count)
         }
+        try finished?(firstOffsets[layers.count])
         let needsInputGradient = inputGradient != nil || embeddingGradientOffset != nil
         for index in layers.indices.reversed() {
             let kept = kept(slot, index), x = stream(slot, index)
@@ -190,6 +197,7 @@ public final class ModelStage {
             }
             layers[index].backward(
                 step, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
+            try finished?(firstOffsets[index])
         }
         if recomputedSlot == slot { recomputedSlot = nil }
         if let embeddingGradientOffset {

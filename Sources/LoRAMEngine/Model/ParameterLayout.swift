@@ -1,6 +1,6 @@
 /// Where each trained tensor of a stage stands in the stage's flat f32 buffers (parameters, gradients, moments).
 ///
-/// Tensors are ordered by name and start at multiples of 16 floats; the gaps stay zero, so whole buffers can be summed and
+/// Tensors stand in the model's order, so that a backward pass finishes them from the last to the first, and start at multiples of 16 floats; the gaps stay zero, so whole buffers can be summed and
 /// exchanged at once. The same layout serves LoRA factors and dense weights.
 public struct ParameterLayout: Sendable, Equatable {
     public struct Tensor: Sendable, Equatable {
@@ -21,7 +21,7 @@ public struct ParameterLayout: Sendable, Equatable {
     public init(_ descriptions: [(name: String, shape: [Int], tiedTo: String?)]) {
         var tensors: [Tensor] = []
         var offset = 0
-        for description in descriptions.sorted(by: { $0.name < $1.name }) {
+        for description in descriptions {
             let count = description.shape.reduce(1, *)
             tensors.append(Tensor(name: description.name, shape: description.shape, offset: offset, count: count, tiedTo: description.tiedTo))
             offset += (count + 15) / 16 * 16

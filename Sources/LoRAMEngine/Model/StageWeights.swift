@@ -67,6 +67,18 @@ struct StageWeights {
         return Linear(outCount: shape.out, inCount: shape.in, weight_OI: pointer(name), weightGradientOffset: gradientOffset(name), lowRank: lowRank)
     }
 
+    /// Where the trained tensors of each layer, and last those of the head, begin in the layout.
+    func firstOffsets(_ range: StageRange) -> [Int] {
+        var offsets = [layout.count]
+        let head = layout.tensors.first { $0.name == WeightName.finalNorm || $0.name.contains(LinearSite.lmHead.rawValue) }
+        offsets[0] = head?.offset ?? layout.count
+        for layer in range.layers.reversed() {
+            let first = layout.tensors.first { $0.name.contains("model.layers.\(layer).") }
+            offsets.append(first?.offset ?? offsets.last!)
+        }
+        return offsets.reversed()
+    }
+
     /// Names and shapes of a stage's weights. A tied head appears as `lm_head.weight` on the last stage.
     static func weights(of range: StageRange, _ config: LlamaConfig) -> [(name: String, shape: [Int])] {
         let D = config.hiddenSize
