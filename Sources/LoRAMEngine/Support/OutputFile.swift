@@ -18,9 +18,8 @@ public final class OutputFile {
         temporaryPath = "\(path).partial-\(getpid())"
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         if descriptor < 0 {
-            let code = errno
-            buffer.deallocate()
-            throw FileError.cannotWrite(path: path, call: "open", code: code)
+            // All properties are set: deinit runs and frees the buffer.
+            throw FileError.cannotWrite(path: path, call: "open", code: errno)
         }
     }
 
