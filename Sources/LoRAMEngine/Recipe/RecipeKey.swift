@@ -90,8 +90,8 @@ extension RecipeSection {
         let names = keys.map(\.name)
         if let similar = NearestName.findSimilar(name, among: names) { return join(prefix, similar) }
         let lastName = { (path: String) in path.split(separator: ".").last.map(String.init) ?? path }
-        let everywhere = Recipe.keyPaths("")
-        if let elsewhere = everywhere.first(where: { lastName($0) == name }) { return elsewhere }
+        let elsewhere = Recipe.keyPaths("").filter { lastName($0) == name }
+        if let shortest = elsewhere.min(by: { $0.utf8.count < $1.utf8.count }) { return shortest }
         return join(prefix, NearestName.find(name, among: names) ?? "")
     }
 

@@ -33,7 +33,7 @@ import Testing
 
     @Test func contentHashSeesEveryKey() throws {
         let base = try Recipe.load(file: nil)
-        #expect(base.contentHash() == Recipe.load(yaml: "lora: {rank: 8}").contentHash())
+        #expect(try base.contentHash() == Recipe.load(yaml: "lora: {rank: 8}").contentHash())
         for override in ["watchdog_seconds=601", "parallel.threads=3", "output=x", "lora.rank=9", "data.train=[{path: a}]"] {
             #expect(try Recipe.load(file: nil, overrides: [override]).contentHash() != base.contentHash(), "\(override)")
         }
