@@ -68,7 +68,7 @@ extension Inspection: CustomStringConvertible {
         }
         if let problem { facts.append(("problem", problem)) }
         let width = facts.map(\.0.count).max() ?? 0
-        var lines = facts.map { Self.padded($0.0, width) + "  " + Self.oneLine($0.1) }
+        var lines = facts.map { Self.padded($0.0, width) + "  " + $0.1.singleLine }
         if !tensors.isEmpty {
             lines.append("")
             lines += Self.table(tensors)
@@ -81,7 +81,7 @@ extension Inspection: CustomStringConvertible {
             [["tensor", "type", "shape", "bytes", "file"]]
             + tensors.map { tensor in
                 [
-                    oneLine(tensor.info.name), tensor.info.dtype.rawValue,
+                    tensor.info.name.singleLine, tensor.info.dtype.rawValue,
                     tensor.info.shape.isEmpty ? "scalar" : tensor.info.shape.map(String.init).joined(separator: " x "),
                     Formatting.grouped(tensor.info.byteCount), tensor.file,
                 ]
@@ -100,12 +100,6 @@ extension Inspection: CustomStringConvertible {
         case .array(let elements): elements.map(text).joined(separator: " ")
         default: value.serialized()
         }
-    }
-
-    /// Names and metadata come from outside: a line break or an escape sequence in them must not reach the terminal.
-    private static func oneLine(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-        return text.debugDescription
     }
 
     private static func padded(_ text: String, _ width: Int, right: Bool = false) -> String {

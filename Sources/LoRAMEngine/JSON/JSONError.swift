@@ -22,7 +22,9 @@ public enum JSONError: DiagnosedError, Equatable {
         }
     }
 
-    public var description: String {
+    public var description: String { text.singleLine }
+
+    private var text: String {
         switch self {
         case .unexpectedEnd(let expected, let offset):
             "invalid JSON at byte \(offset): expected \(expected), found the end of the text"

@@ -13,7 +13,9 @@ public enum AdapterError: DiagnosedError, Equatable {
     case nonFinite(path: String, tensor: String, element: Int)
     case noTensors(path: String)
 
-    public var description: String {
+    public var description: String { text.singleLine }
+
+    private var text: String {
         switch self {
         case .notJSON(let path, let error): "\(path): \(error)"
         case .missing(let path, let key): "\(path): expected a value for \(key), found none"

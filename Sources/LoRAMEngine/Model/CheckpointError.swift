@@ -12,7 +12,9 @@ public enum CheckpointError: DiagnosedError, Equatable {
     case nonFinite(path: String, tensor: String, element: Int)
     case noSpace(path: String, needed: Int, available: Int)
 
-    public var description: String {
+    public var description: String { text.singleLine }
+
+    private var text: String {
         switch self {
         case .noWeights(let directory):
             "\(directory): expected model.safetensors or model.safetensors.index.json, found neither"

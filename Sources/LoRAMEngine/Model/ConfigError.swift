@@ -13,7 +13,9 @@ public enum ConfigError: DiagnosedError, Equatable {
     case needsSeed(model: String)
     case seedWithWeights(path: String)
 
-    public var description: String {
+    public var description: String { text.singleLine }
+
+    private var text: String {
         switch self {
         case .notJSON(let path, let error): "\(path): \(error)"
         case .missing(let path, let key, let hint): "\(path): expected a value for \(key), found none; \(hint)"

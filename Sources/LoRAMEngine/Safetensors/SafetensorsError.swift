@@ -21,7 +21,9 @@ public enum SafetensorsError: DiagnosedError, Equatable {
     /// A writer got bytes for another tensor than the next one, or too many, or was finished too early.
     case writtenOutOfOrder(path: String, expected: String, found: String)
 
-    public var description: String {
+    public var description: String { text.singleLine }
+
+    private var text: String {
         switch self {
         case .tooShort(let path, let count):
             "\(path): not a safetensors file: expected at least 8 bytes, found \(count); the file is cut short or of another kind"

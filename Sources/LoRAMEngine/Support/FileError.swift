@@ -11,7 +11,9 @@ public enum FileError: DiagnosedError, Equatable {
     /// An output that is there already and may not be replaced.
     case exists(path: String)
 
-    public var description: String {
+    public var description: String { text.singleLine }
+
+    private var text: String {
         switch self {
         case .cannotRead(let path, let call, let code):
             "cannot read \(path): \(call) failed, \(Self.reason(code)); check the path and its permissions"

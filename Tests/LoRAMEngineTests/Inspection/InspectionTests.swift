@@ -13,7 +13,7 @@ import Testing
         #expect(scalar?["shape"] == [] && scalar?["dtype"] == "F32" && scalar?["bytes"] == 4)
         // A line break in metadata must not break the table.
         let lines = inspection.description.split(separator: "\n")
-        #expect(lines.contains { $0.hasPrefix("metadata: note") && $0.hasSuffix(#""ü \"quoted\"\n""#) })
+        #expect(lines.contains { $0.hasPrefix("metadata: note") && $0.hasSuffix(#"ü "quoted"\n"#) })
         #expect(lines.contains { $0.hasPrefix("uint8") && $0.contains("U8") })
     }
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// All values of a weight.
-func values(_ source: some TensorSource, _ name: String, _ shape: [Int], rows: Range<Int>? = nil) throws -> [Float] {
+func weightValues(_ source: some TensorSource, _ name: String, _ shape: [Int], rows: Range<Int>? = nil) throws -> [Float] {
     let count = (rows?.count ?? shape[0]) * shape.dropFirst().reduce(1, *)
     var result = [Float](repeating: .nan, count: count)
     try result.withUnsafeMutableBufferPointer { try source.copyFloats(name, shape: shape, rows: rows, into: $0.baseAddress!) }
@@ -25,10 +25,10 @@ func values(_ source: some TensorSource, _ name: String, _ shape: [Int], rows: R
         for (tensor, shape) in names {
             let reference = try #require(expected[tensor])
             #expect(reference["shape"]?.arrayValue?.compactMap(\.intValue) == shape)
-            let all = try values(checkpoint, tensor, shape)
+            let all = try weightValues(checkpoint, tensor, shape)
             #expect(all.last.map(Double.init) == reference["last"]?.doubleValue)
             #expect(abs(all.reduce(0) { $0 + Double($1) } - reference["sum"]!.doubleValue!) < 1e-9)
-            #expect(try values(checkpoint, tensor, shape, rows: 3..<7) == Array(all[3 * (all.count / shape[0])..<7 * (all.count / shape[0])]))
+            #expect(try weightValues(checkpoint, tensor, shape, rows: 3..<7) == Array(all[3 * (all.count / shape[0])..<7 * (all.count / shape[0])]))
         }
         #expect(checkpoint.contains("lm_head.weight") == (name == "sharded"))
     }
@@ -55,7 +55,7 @@ func values(_ source: some TensorSource, _ name: String, _ shape: [Int], rows: R
         #expect(
             caught(CheckpointError.self) { _ = try checkpoint.tensor("nothing") } == .missingTensor(directory: path, tensor: "nothing"))
         #expect(
-            caught(CheckpointError.self) { _ = try values(checkpoint, "lm_head.weight", [32, 8]) }
+            caught(CheckpointError.self) { _ = try weightValues(checkpoint, "lm_head.weight", [32, 8]) }
                 == .wrongShape(
                     path: "\(path)/\(checkpoint.shardNames[0])", tensor: "lm_head.weight", expected: [32, 8], found: [config.vocabularySize, 16]))
 
@@ -124,12 +124,12 @@ func values(_ source: some TensorSource, _ name: String, _ shape: [Int], rows: R
             try writer.finish()
             let checkpoint = try Checkpoint(directory: path)
             let file = "\(path)/model.safetensors"
-            #expect(try values(checkpoint, "a", [4, 3], rows: 0..<2) == [1, 1, 1, 1, 1, 1])
+            #expect(try weightValues(checkpoint, "a", [4, 3], rows: 0..<2) == [1, 1, 1, 1, 1, 1])
             #expect(
-                caught(CheckpointError.self) { _ = try values(checkpoint, "a", [4, 3], rows: 2..<3) }
+                caught(CheckpointError.self) { _ = try weightValues(checkpoint, "a", [4, 3], rows: 2..<3) }
                     == .nonFinite(path: file, tensor: "a", element: 7))
             #expect(
-                caught(CheckpointError.self) { _ = try values(checkpoint, "b", [1]) } == .wrongDType(path: file, tensor: "b", found: .u8))
+                caught(CheckpointError.self) { _ = try weightValues(checkpoint, "b", [1]) } == .wrongDType(path: file, tensor: "b", found: .u8))
         }
     }
 
@@ -138,7 +138,7 @@ func values(_ source: some TensorSource, _ name: String, _ shape: [Int], rows: R
         let checkpoint = try Checkpoint(directory: #require(SharedData.path("models/stories260K")))
         try checkpoint.validate()
         for (name, shape) in WeightLayout.names(checkpoint.config) {
-            #expect(try values(checkpoint, name, shape).contains { $0 != 0 })
+            #expect(try weightValues(checkpoint, name, shape).contains { $0 != 0 })
         }
     }
 }

@@ -22,7 +22,7 @@ import Testing
         for (name, shape) in WeightLayout.names(config) {
             // Row by row, as a stream comes.
             for row in 0..<shape[0] {
-                let part = try values(source, name, shape, rows: row..<row + 1)
+                let part = try weightValues(source, name, shape, rows: row..<row + 1)
                 try writer.append(floats: part, count: part.count, to: name)
             }
         }
@@ -46,7 +46,7 @@ import Testing
         #expect(FilePath.exists("\(path)/tokenizer.model") == (SharedData.path("models/stories260K") != nil))
         let source = SyntheticWeights(config: config, seed: 4)
         for (name, shape) in WeightLayout.names(config) {
-            #expect(try values(checkpoint, name, shape) == values(source, name, shape))
+            #expect(try weightValues(checkpoint, name, shape) == weightValues(source, name, shape))
         }
         if shardCount > 1 {
             #expect(checkpoint.shardNames[0] == "model-00001-of-\(shardCount < 10 ? "0000" : "000")\(shardCount).safetensors")

@@ -86,6 +86,12 @@ import Testing
         #expect(error?.description.contains("\n") == false)
     }
 
+    @Test func namesFromFilesStayOnOneLine() {
+        let bytes = Self.file("{\(Self.tensor("a\\n\\u001b[31m\\u2028b", "F32", "[2]", 0, 4))}", data: 4)
+        let error = caught(SafetensorsError.self) { _ = try Self.read(bytes) }
+        #expect(error?.description == #"f: tensor a\n\u{1B}[31m\u{2028}b: expected 8 bytes for F32 [2], found 4"#)
+    }
+
     /// Mutated headers and cut files either read, with every range inside the file, or end in a `SafetensorsError`.
     @Test(arguments: 0..<8) func survivesMutations(seed: UInt64) throws {
         var random = SequentialRandom(CounterRandom(seed: seed, name: "safetensors fuzz"))
