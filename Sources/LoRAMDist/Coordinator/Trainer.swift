@@ -85,7 +85,7 @@ public final class Trainer {
         let spansStages = dims.stages > 1 && (range.isFirst || range.isLast)
         tiedBuffer = spansStages && Self.tiedTensor(stage) != nil ? FloatBuffer(count: Self.tiedTensor(stage)!.count) : nil
         var layout = ArenaLayout()
-        let slices = (0..<2).map { _ in layout.reserve(stage.layout.count) }
+        let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
         momentArena = try Arena(layout)
         firstMoments = momentArena.pointer(slices[0])
         secondMoments = momentArena.pointer(slices[1])
