@@ -2,7 +2,9 @@
 #include "loram_kernels.h"
 #include "vector.h"
 
+#include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 static double seconds(void) {
     struct timespec t;
@@ -61,9 +63,8 @@ double loram_measure_fma_peak(void) {
     return best;
 }
 
-long loram_cpu_count(const void *set, unsigned long bytes) {
-    long count = 0;
-    const unsigned char *mask = set;
-    for (unsigned long i = 0; i < bytes; i++) count += __builtin_popcount(mask[i]);
-    return count;
+long loram_available_processors(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return sysconf(_SC_NPROCESSORS_ONLN);
+    return CPU_COUNT(&set);
 }

@@ -85,7 +85,7 @@ int loram_all_finite(const float *x, long count);
 double loram_measure_fma_peak(void);
 /// Name of the widest instruction set in use here: "avx512", "avx2" or "baseline".
 const char *loram_isa_name(void);
-/// Bits set in an affinity mask (CPU_COUNT is a macro).
-long loram_cpu_count(const void *set, unsigned long bytes);
+/// Processors in this process's affinity mask (CPU_COUNT is a macro).
+long loram_available_processors(void);
 
 #endif

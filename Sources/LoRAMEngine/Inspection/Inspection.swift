@@ -56,16 +56,16 @@ public struct Inspection: Sendable {
             return
         }
         let file = try MappedFile(path: path)
-        if path.hasSuffix(".safetensors") || Self.looksLikeSafetensors(file.bytes) {
+        if path.hasSuffix(".safetensors") || file.withBytes(Self.looksLikeSafetensors) {
             kind = .safetensors
             let contents = try SafetensorsFile(path: path)
             metadata = contents.metadata
             tensors = contents.tensors.map { Tensor(info: $0, file: FilePath.lastComponent(path)) }
             parameterCount = tensors.reduce(0) { $0 + $1.info.elementCount }
-        } else if let format = Self.tokenizerFormat(path, file.bytes) {
+        } else if let format = file.withBytes({ Self.tokenizerFormat(path, $0) }) {
             kind = .tokenizer
             details = [JSONMember("format", .string(format)), JSONMember("bytes", .integer(file.count))]
-        } else if path.hasSuffix(".json"), let json = try? JSONValue.parse(file.bytes), json["model_type"] != nil {
+        } else if path.hasSuffix(".json"), let json = try? JSONValue.parse(contentsOf: path), json["model_type"] != nil {
             kind = .configuration
             try readConfiguration(path)
         } else {

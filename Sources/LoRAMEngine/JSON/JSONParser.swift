@@ -21,6 +21,15 @@ extension JSONValue {
     }
 }
 
+extension JSONValue {
+    /// Reads a whole file.
+    ///
+    /// - Throws: `FileError`, `JSONError`.
+    public static func parse(contentsOf path: String, depthLimit: Int = defaultDepthLimit) throws -> JSONValue {
+        try MappedFile(path: path).withBytes { try parse($0, depthLimit: depthLimit) }
+    }
+}
+
 /// Recursive descent over bytes that stay where they are for as long as the parser lives.
 struct JSONParser {
     let base: UnsafePointer<UInt8>

@@ -43,11 +43,7 @@ public enum Machine {
     public static func measureFMAPeak() -> Double { loram_measure_fma_peak() }
 
     /// Processors that this process may run on (its affinity mask).
-    public static var availableProcessorCount: Int {
-        var set = cpu_set_t()
-        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return max(1, ProcessInfo.processInfo.activeProcessorCount) }
-        return max(1, Int(loram_cpu_count(&set, MemoryLayout<cpu_set_t>.size)))
-    }
+    public static var availableProcessorCount: Int { max(1, Int(loram_available_processors())) }
 
     /// Processors that are on line in this machine.
     public static var onlineProcessorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
@@ -55,14 +51,14 @@ public enum Machine {
     /// Largest resident set of this process so far, MiB.
     public static var peakResidentMiB: Double {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return Double(usage.ru_maxrss) / 1024
     }
 
     /// Page faults of this process so far that waited for a disk.
     public static var majorPageFaultCount: Int {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_majflt
     }
 }

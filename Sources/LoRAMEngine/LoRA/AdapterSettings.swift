@@ -12,10 +12,9 @@ struct AdapterSettings {
 
     /// - Throws: `FileError`, `AdapterError`.
     init(file path: String) throws {
-        let file = try MappedFile(path: path)
         let json: JSONValue
         do {
-            json = try JSONValue.parse(file.bytes)
+            json = try JSONValue.parse(contentsOf: path)
         } catch let error as JSONError {
             throw AdapterError.notJSON(path: path, error)
         }
@@ -46,17 +45,17 @@ struct AdapterSettings {
             .unsupported(path: path, key: key, supported: supported, found: value?.serialized() ?? "none")
         }
         guard json["peft_type"] == "LORA" else { throw refuse("peft_type", "LORA", json["peft_type"]) }
-        for key in ["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "use_bdlora"] {
+        for key in ["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora"] {
             guard let value = json[key], !value.isNull, value != false else { continue }
             throw refuse(key, "false", value)
         }
         if let bias = json["bias"], !bias.isNull, bias != "none" { throw refuse("bias", "none", bias) }
         for key in [
             "rank_pattern", "alpha_pattern", "modules_to_save", "target_parameters", "trainable_token_indices", "layer_replication",
-            "alora_invocation_tokens",
+            "alora_invocation_tokens", "arrow_config", "kasa_config", "monteclora_config", "use_bdlora",
         ] {
             switch json[key] {
-            case nil, .null?, .array([])?, .object([])?: continue
+            case nil, .null?, false?, .array([])?, .object([])?: continue
             case let value?: throw refuse(key, "none", value)
             }
         }

@@ -20,7 +20,8 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     public let path: String
-    /// The whole file.
+    /// The whole file. The address does not keep this object alive, and Swift may release an object after its last use: hold it in
+    /// a property, or read through `withBytes`.
     public let bytes: UnsafeRawBufferPointer
 
     /// - Throws: `FileError.cannotRead` with the system call that failed, `FileError.notRegularFile`.
@@ -51,6 +52,11 @@ public final class MappedFile: @unchecked Sendable {
     }
 
     public var count: Int { bytes.count }
+
+    /// Reads the whole file while keeping it mapped.
+    public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withExtendedLifetime(self) { try body(bytes) }
+    }
 
     /// Advises the kernel about a range of the file (nil: all of it), widened to whole pages; for `dontNeed` narrowed, so that
     /// neighbours keep theirs. A kernel that does not know the hint ignores it.

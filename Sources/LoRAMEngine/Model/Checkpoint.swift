@@ -50,10 +50,9 @@ public final class Checkpoint: TensorSource {
 
     private static func readIndex(_ directory: String) throws -> ([String], Index) {
         let path = "\(directory)/\(indexName)"
-        let file = try MappedFile(path: path)
         let document: JSONValue
         do {
-            document = try JSONValue.parse(file.bytes)
+            document = try JSONValue.parse(contentsOf: path)
         } catch let error as JSONError {
             throw CheckpointError.badIndex(path: path, expected: "JSON", found: "\(error)")
         }

@@ -51,8 +51,7 @@ public final class CheckpointWriter {
         for name in companionsFrom == nil ? [] : Self.companionNames {
             let source = "\(companionsFrom!)/\(name)"
             guard FilePath.isRegularFile(source) else { continue }
-            let file = try MappedFile(path: source)
-            try addFile(name, Array(file.bytes))
+            try addFile(name, try MappedFile(path: source).withBytes { Array($0) })
         }
     }
 

@@ -9,9 +9,8 @@ struct ConfigFields {
     ///
     /// - Throws: `FileError`, `ConfigError`.
     init(file path: String) throws {
-        let file = try MappedFile(path: path)
         do {
-            object = try JSONValue.parse(file.bytes)
+            object = try JSONValue.parse(contentsOf: path)
         } catch let error as JSONError {
             throw ConfigError.notJSON(path: path, error)
         }

@@ -7,7 +7,7 @@ public final class SafetensorsFile: Sendable {
     /// - Throws: `FileError`, `SafetensorsError`.
     public init(path: String) throws {
         file = try MappedFile(path: path)
-        header = try SafetensorsHeader(file: file.bytes, path: path)
+        header = try file.withBytes { try SafetensorsHeader(file: $0, path: path) }
         var indexByName = [String: Int](minimumCapacity: header.entries.count)
         for (index, entry) in header.entries.enumerated() {
             // The header's keys differ byte by byte; two spellings of one Unicode text still meet here.
@@ -44,7 +44,8 @@ public final class SafetensorsFile: Sendable {
 /// Sendable: the bytes are never written.
 public struct TensorView: @unchecked Sendable {
     public let info: TensorInfo
-    /// Little-endian elements in row-major order. Valid as long as this view or a copy of it lives.
+    /// Little-endian elements in row-major order. Valid as long as this view or a copy of it lives: the address alone keeps nothing
+    /// alive, so hold the view where it is used, or read through `withBytes`.
     public let bytes: UnsafeRawBufferPointer
     /// The file, for error messages.
     public let origin: String
@@ -62,6 +63,11 @@ public struct TensorView: @unchecked Sendable {
     public var dtype: DType { info.dtype }
     public var shape: [Int] { info.shape }
 
+    /// Reads the bytes while keeping their owner alive.
+    public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withExtendedLifetime(owner) { try body(bytes) }
+    }
+
     /// Converts elements (nil: all) to Float; F64 is rounded to nearest.
     ///
     /// - Precondition: the range lies within the tensor.
@@ -74,6 +80,7 @@ public struct TensorView: @unchecked Sendable {
             return
         }
         let source = base + range.lowerBound * dtype.byteCount
+        defer { withExtendedLifetime(owner) {} }
         switch dtype {
         case .f32: FloatConversion.floats(fromF32: source, count: range.count, into: destination)
         case .f16: FloatConversion.floats(fromF16: source, count: range.count, into: destination)

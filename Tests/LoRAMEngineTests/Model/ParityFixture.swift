@@ -5,7 +5,7 @@ import Testing
 /// One case made by Tests/fixtures-src/make_parity.py with transformers and PEFT.
 struct ParityFixture {
     let source: Checkpoint
-    let adapter: AdapterFile
+    let adapter: Adapter
     let batches: [MicroBatch]
     let tensors: SafetensorsFile
     let expected: JSONValue
@@ -15,7 +15,7 @@ struct ParityFixture {
     init(_ name: String) throws {
         let folder = try #require(Bundle.module.resourceURL).appendingPathComponent("Fixtures/parity/\(name)").path
         source = try Checkpoint(directory: folder + "/model")
-        adapter = try AdapterFile.read(directory: folder + "/adapter")
+        adapter = try Adapter(directory: folder + "/adapter")
         tensors = try SafetensorsFile(path: folder + "/tensors.safetensors")
         expected = try Self.parse(folder + "/expected.json")
         let input = try #require(Self.parse(folder + "/input.json").arrayValue)
@@ -23,7 +23,7 @@ struct ParityFixture {
     }
 
     private static func parse(_ path: String) throws -> JSONValue {
-        try JSONParser.parse([UInt8](Data(contentsOf: URL(fileURLWithPath: path))))
+        try JSONValue.parse([UInt8](Data(contentsOf: URL(fileURLWithPath: path))))
     }
 
     /// Documents laid one behind the other; labels in the file are unshifted, as transformers takes them.
