@@ -1,5 +1,8 @@
 /// Makes documents of any length into tokens, a block at a time, so that one can be read from the middle and none needs memory in
 /// proportion to its length.
+///
+/// Strings of special tokens in a text become these tokens, as with Hugging Face's tokenizers: datasets that were rendered by
+/// somebody's template hold them. BOS and EOS that a text brings itself are not doubled.
 struct DocumentEncoder: Sendable {
     /// Blocks of a document: where each starts in the text and in the text's tokens.
     struct Index: Sendable, Equatable {

@@ -16,7 +16,7 @@ import Testing
         #expect(recipe.schedule.kind == .cosine && recipe.schedule.warmupSteps == 100 && recipe.schedule.steps == 400)
         #expect(recipe.alignment.optimizer.learningRate == 5e-5 && recipe.alignment.schedule.steps == 1600)
         #expect(recipe.alignment.checkpoint.every == 200 && recipe.alignment.checkpoint.keep == 1)
-        #expect(recipe.alignment.frozen == [.lmHead] && recipe.alignment.data.template == .none)
+        #expect(recipe.alignment.frozen == ["lm_head"] && recipe.alignment.data.template == .none)
         #expect(recipe.parallel.stages == .auto && recipe.parallel.groups == 8 && recipe.parallel.recomputeAhead)
         #expect(recipe.checkpoint.every == 50 && recipe.checkpoint.keep == 3)
         #expect(recipe.quantization.type == .none && recipe.compute.type == .f32 && !recipe.recovery.merge)
