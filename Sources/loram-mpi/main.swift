@@ -6,11 +6,13 @@ import LoRAMEngine
 ProcessStart.useBestBLASKernels()
 
 do {
-    var command = try LoRAMMPI.parseAsRoot()
+    // A flag with an optional value is not in ArgumentParser's grammar.
+    let arguments = CommandLine.arguments.dropFirst().map { $0 == "--resume=auto" ? "--resume-auto" : $0 }
+    var command = try LoRAMMPI.parseAsRoot(arguments)
     try command.run()
 } catch let error as any DiagnosedError {
     MPIRuntime.end(with: error)
 } catch {
     // ArgumentParser's own: help, version, a wrong command line (exit 64).
-    LoRAMMPI.exit(withError: error)
+    CommandLineExit.exit(for: error)
 }

@@ -1,10 +1,10 @@
 import Foundation
 
-/// Public data beside the checkout that tests use where it is there (`shared/data`), and never commit.
+/// Public data that lie beside a checkout and belong to nobody here; tests that need them are skipped where they are absent.
 public enum SharedData {
-    /// The path of a file or directory; nil where the data are absent.
+    /// The path of a file or directory in the shared data; nil if it is not there.
     ///
-    /// The folder is what LORAM_SHARED_DATA names, or the first `shared/data` beside a directory above this file.
+    /// The place is `LORAM_SHARED_DATA`, or a directory `shared/data` beside one of the directories that hold this source.
     public static func path(_ name: String) -> String? {
         guard let root else { return nil }
         let path = "\(root)/\(name)"
@@ -12,10 +12,10 @@ public enum SharedData {
     }
 
     private static let root: String? = {
-        if let given = ProcessInfo.processInfo.environment["LORAM_SHARED_DATA"] { return given }
+        if let set = ProcessInfo.processInfo.environment["LORAM_SHARED_DATA"] { return set }
         var directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         while directory.path != "/" {
-            let candidate = directory.appendingPathComponent("shared/data").path
+            let candidate = directory.deletingLastPathComponent().appendingPathComponent("shared/data").path
             if FileManager.default.fileExists(atPath: candidate) { return candidate }
             directory.deleteLastPathComponent()
         }

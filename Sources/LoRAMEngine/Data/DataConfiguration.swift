@@ -43,10 +43,28 @@ public struct DataConfiguration: Sendable, Equatable {
         guard !sources.isEmpty else {
             throw .invalidSetting(name: "data.train", expected: "at least one file", found: "an empty list")
         }
-        guard length >= 2 else { throw .invalidSetting(name: "data.length", expected: "at least 2 tokens", found: "\(length)") }
+        try DatasetError.checkWindow(length)
         for source in sources where !(source.weight.isFinite && source.weight > 0) {
             throw .invalidSetting(
                 name: "data.train weight of \(source.path)", expected: "a finite number above 0", found: "\(source.weight)")
+        }
+    }
+}
+
+extension DatasetError {
+    /// A window holds a token and one to predict; the upper bound only keeps sums of positions within range.
+    static func checkWindow(_ length: Int) throws(DatasetError) {
+        guard (2...(1 << 30)).contains(length) else {
+            throw .invalidSetting(name: "data.length", expected: "2 ... \(1 << 30) tokens", found: "\(length)")
+        }
+    }
+
+    /// - Throws: `invalidSetting` if a token that frames texts is none of the model's.
+    static func checkFrame(_ frame: SequenceFrame, vocabularySize: Int) throws(DatasetError) {
+        for (name, id) in [("BOS", frame.bos), ("EOS", frame.eos)] {
+            if let id, !(0..<vocabularySize).contains(Int(id)) {
+                throw .invalidSetting(name: "\(name) token", expected: "an id in 0 ..< \(vocabularySize)", found: "\(id)")
+            }
         }
     }
 }

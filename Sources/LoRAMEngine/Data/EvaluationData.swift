@@ -46,16 +46,15 @@ public final class EvaluationData: Sendable {
     public init(
         configuration: Configuration, tokenizer: (any Tokenizer)?, vocabularySize: Int, bosTokenID: Int32?
     ) throws {
-        guard configuration.length >= 2 else {
-            throw DatasetError.invalidSetting(name: "window length", expected: "at least 2 tokens", found: "\(configuration.length)")
-        }
+        try DatasetError.checkWindow(configuration.length)
         let bos = configuration.addsBOS ? bosTokenID : nil
+        let frame = SequenceFrame(bos: bos, eos: nil, addsBOS: false, addsEOS: false)
+        try DatasetError.checkFrame(frame, vocabularySize: vocabularySize)
         let (items, format) = try ItemSourceFactory.open(
             path: configuration.path, format: configuration.format,
             ItemSourceFactory.Options(
                 template: configuration.template, answersOnly: configuration.answersOnly, length: configuration.length,
-                frame: SequenceFrame(bos: bos, eos: nil, addsBOS: false, addsEOS: false), tokenizer: tokenizer,
-                vocabularySize: vocabularySize, packing: true))
+                frame: frame, tokenizer: tokenizer, vocabularySize: vocabularySize, packing: true))
         self.configuration = configuration
         self.format = format
         self.items = items

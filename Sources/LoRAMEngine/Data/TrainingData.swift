@@ -38,6 +38,7 @@ public final class TrainingData: Sendable {
     ) throws {
         try configuration.check()
         let frame = SequenceFrame(bos: bosTokenID, eos: eosTokenID, addsBOS: true, addsEOS: true)
+        try DatasetError.checkFrame(frame, vocabularySize: vocabularySize)
         var sources: [Source] = []
         var formats: [DatasetFormat] = []
         for source in configuration.sources {

@@ -10,20 +10,14 @@ struct StageWeights {
     init(source: any TensorSource, range: StageRange, training: Training) throws {
         let config = source.config
         let names = Self.weights(of: range, config)
-        var trained: [(name: String, shape: [Int], tiedTo: String?)] = []
         var frozenSlices: [String: ArenaLayout.Slice] = [:]
         var arena = ArenaLayout()
-        for (name, shape) in names {
-            if Self.isTrained(name, training, config) {
-                trained.append((name, shape, config.tiesWordEmbeddings && name == WeightName.lmHead ? WeightName.embedding : nil))
-            } else if config.tiesWordEmbeddings, name == WeightName.lmHead, range.isFirst {
-                continue  // The embedding's own memory serves.
-            } else {
-                frozenSlices[name] = arena.reserve(shape.reduce(1, *))
-            }
+        for (name, shape) in names where !Self.isTrained(name, training, config) {
+            // A tied head on a stage that has the embedding: the embedding's own memory serves.
+            if config.tiesWordEmbeddings, name == WeightName.lmHead, range.isFirst { continue }
+            frozenSlices[name] = arena.reserve(shape.reduce(1, *))
         }
-        if let lora = training.lora { trained += Self.adapterTensors(lora, range, config).map { ($0.name, $0.shape, nil) } }
-        layout = ParameterLayout(trained)
+        layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
         frozenArena = try Arena(arena)
         var parameterLayout = ArenaLayout()
         let slice = parameterLayout.reserve(layout.count)
@@ -118,5 +112,17 @@ struct StageWeights {
         let tied = config.tiesWordEmbeddings && (name == WeightName.lmHead || name == WeightName.embedding)
         let names = tied ? [WeightName.lmHead, WeightName.embedding] : [name]
         return !frozen.contains { pattern in names.contains { pattern.matches($0) } }
+    }
+}
+
+extension ModelStage {
+    /// Names and shapes of what a stage trains (or, when evaluating, of its adapter), in the order of its layout.
+    public static func trainedTensors(
+        config: LlamaConfig, range: StageRange, training: Training
+    ) -> [(name: String, shape: [Int], tiedTo: String?)] {
+        let dense = StageWeights.weights(of: range, config).filter { StageWeights.isTrained($0.name, training, config) }
+            .map { (name: $0.name, shape: $0.shape, tiedTo: config.tiesWordEmbeddings && $0.name == WeightName.lmHead ? WeightName.embedding : nil) }
+        let adapter = training.lora.map { StageWeights.adapterTensors($0, range, config) } ?? []
+        return dense + adapter.map { (name: $0.name, shape: $0.shape, tiedTo: nil) }
     }
 }

@@ -1,19 +1,14 @@
 /// `alignment`: continual pre-training of full weights on a pruned model, or pre-training from random ones. The authors' settings.
 public struct AlignmentRecipe: RecipeSection {
-    /// Weights that are not trained.
-    public enum Frozen: String, RecipeWord {
-        /// The head; of a tied model also the embedding.
-        case lmHead = "lm_head"
-        case embedding = "embed_tokens"
-    }
-
     public var data: DataRecipe
     public var batch = BatchRecipe()
     public var optimizer: OptimizerRecipe
     public var schedule: ScheduleRecipe
     public var checkpoint: CheckpointRecipe
     public var evaluation: EvaluationRecipe
-    public var frozen: [Frozen] = [.lmHead]
+    /// Weights that are not trained, each a `NamePattern`: a tensor's name, a part of it (`lm_head`, `q_proj`) or a glob with `*`. Freezing
+    /// the head of a tied model freezes its embedding too.
+    public var frozen = ["lm_head"]
 
     public init() {
         data = DataRecipe()

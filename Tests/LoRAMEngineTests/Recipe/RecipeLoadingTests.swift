@@ -16,7 +16,7 @@ import Testing
         #expect(recipe.schedule.kind == .cosine && recipe.schedule.warmupSteps == 100 && recipe.schedule.steps == 400)
         #expect(recipe.alignment.optimizer.learningRate == 5e-5 && recipe.alignment.schedule.steps == 1600)
         #expect(recipe.alignment.checkpoint.every == 200 && recipe.alignment.checkpoint.keep == 1)
-        #expect(recipe.alignment.frozen == [.lmHead] && recipe.alignment.data.template == .none)
+        #expect(recipe.alignment.frozen == ["lm_head"] && recipe.alignment.data.template == .none)
         #expect(recipe.parallel.stages == .auto && recipe.parallel.groups == 8 && recipe.parallel.recomputeAhead)
         #expect(recipe.checkpoint.every == 50 && recipe.checkpoint.keep == 3)
         #expect(recipe.quantization.type == .none && recipe.compute.type == .f32 && !recipe.recovery.merge)
@@ -71,6 +71,15 @@ import Testing
         #expect(recipe.lora.targets == .value([.v]))
         #expect(recipe.output == "runs/a=b")
         #expect(recipe.data.evaluation.count == 1)
+    }
+
+    @Test(arguments: ["a: b", "x # y", "[1]", "true", "", "*a", "\"q\" 'r' \\", "t\tn\nu\u{1}\u{e9}\u{1f600}", "@", "{a: 1}"])
+    func textOverridesAreTakenAsTheyAre(text: String) throws {
+        if text.isEmpty {
+            #expect(throws: RecipeError.self) { try Recipe.load(file: nil, overrides: [Recipe.override("model", text: text)]) }
+        } else {
+            #expect(try Recipe.load(file: nil, overrides: [Recipe.override("model", text: text)]).model == text)
+        }
     }
 
     @Test(arguments: [

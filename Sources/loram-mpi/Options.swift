@@ -1,0 +1,29 @@
+import ArgumentParser
+import LoRAMDist
+import LoRAMEngine
+
+/// The recipe, as every command takes it.
+struct RecipeOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Recipe file (YAML).", valueName: "file"))
+    var recipe: String?
+
+    @Option(name: .customLong("set"), help: ArgumentHelp("Override a recipe key; may be given many times.", valueName: "key=value"))
+    var overrides: [String] = []
+
+    func load() throws -> Recipe { try Recipe.load(file: recipe, overrides: overrides) }
+}
+
+extension JSONValue {
+    func printLine() { print(serialized()) }
+}
+
+/// How a command that saves its state goes on from it.
+struct ResumeOptions: ParsableArguments {
+    @Flag(name: .customLong("resume"), help: "Go on from the last checkpoint; an error where there is none.")
+    var resume = false
+
+    @Flag(name: .customLong("resume-auto"), help: "Go on from the last checkpoint, or from the start. Also written --resume=auto.")
+    var resumeAuto = false
+
+    var mode: RunDirectory.Resume { resumeAuto ? .auto : resume ? .required : .never }
+}
