@@ -7,7 +7,7 @@ struct Scenario: Sendable {
     let run: @Sendable (MPIRuntime, [String]) throws -> Void
 
     static let all: [Scenario] =
-        messagingScenarios + collectiveScenarios + failureScenarios + reductionScenarios + pipelineScenarios
+        messagingScenarios + collectiveScenarios + failureScenarios + reductionScenarios + pipelineScenarios + trainingScenarios
 
     static func named(_ name: String?) throws -> Scenario {
         guard let name, let scenario = all.first(where: { $0.name == name }) else {

@@ -29,7 +29,7 @@ final class ToyStage: PipelineStage {
     init(layers: Range<Int>, baseCount: Int, slotCount: Int, recomputesAhead: Bool, poll: @escaping () -> Void) {
         self.layers = layers
         self.baseCount = baseCount
-        step = max(1, baseCount / 2_000)
+        step = baseCount > 10_000 ? baseCount / 200 : 1
         self.recomputesAhead = recomputesAhead
         self.poll = poll
         stash = (0..<slotCount).map { _ in .allocate(capacity: baseCount + 64) }

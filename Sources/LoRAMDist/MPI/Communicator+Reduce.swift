@@ -9,6 +9,7 @@ extension Communicator {
         _ buffer: UnsafeMutablePointer<Element>, count: Int, _ operation: ReductionOperation, request: Request
     ) throws(MPIError) {
         request.begin("MPI_Iallreduce", pieceCount: Self.pieceCount(count, limit: countLimit), rank: worldRank)
+        guard count > 0 else { return }
         try Self.forEachPiece(of: count, limit: countLimit) { start, length throws(MPIError) in
             try request.addPiece {
                 MPI_Iallreduce(

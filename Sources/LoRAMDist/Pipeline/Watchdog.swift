@@ -24,7 +24,8 @@ public final class Watchdog: Sendable {
         thread.start()
     }
 
-    /// Another limit from now on: phases differ in how long one action may take.
+    /// Another limit from now on: phases differ in how long one action may take. Ranks that wait while another one works for long,
+    /// in `onRoot` or for a checkpoint, do not move.
     public func setLimit(seconds: Double) {
         limitNanoseconds.store(Self.nanoseconds(seconds), ordering: .relaxed)
         marker.touch()
