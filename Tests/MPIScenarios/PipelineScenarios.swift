@@ -40,7 +40,8 @@ let pipelineScenarios = [
             try require(loss == expected.loss, "loss \(loss), expected \(expected.loss)")
         }
     },
-    // Memory after 5 and after 60 steps: a step allocates nothing.
+    // Resident memory over three times 200 steps. MPI may enlarge a pool of its own once; what a step allocates would show in all
+    // three.
     Scenario(name: "steady") { runtime, _ in
         let world = runtime.world
         let schedule = Schedule.training(
@@ -48,18 +49,16 @@ let pipelineScenarios = [
         let executor = try ScheduleExecutor(
             schedule: schedule, pipeline: world, maxBoundaryCount: 20_063, marker: ProgressMarker())
         let stage = makeStage(executor, count: 20_000, recomputesAhead: true)
-        for _ in 0..<20 {
-            stage.begin()
-            try executor.run(stage)
+        var growths: [Int] = []
+        for _ in 0..<3 {
+            let before = residentBytes()
+            for _ in 0..<200 {
+                stage.begin()
+                try executor.run(stage)
+            }
+            growths.append(residentBytes() - before)
         }
-        for k in 0..<20 {
-            let before = residentBytes(); let m = M2.get()
-            for _ in 0..<50 { stage.begin(); try executor.run(stage) }
-            if world.rank == 0 { print(k, residentBytes() - before, M2.get() &- m) }
-        }
-        let before = residentBytes()
-        let growth = residentBytes() - before
-        try require(growth < 256 << 10, "rank \(world.rank) grew by \(growth) bytes in 200 steps")
+        try require(growths.min()! < 16 << 10, "rank \(world.rank) grew by \(growths) bytes in 200 steps each")
     },
     // A schedule for another number of ranks.
     Scenario(name: "wrong-stages") { runtime, _ in
@@ -145,6 +144,3 @@ private final class FailingStage: PipelineStage {
             microBatch: microBatch, slot: slot, outputGradient: outputGradient, inputGradient: inputGradient)
     }
 }
-
-struct MI { var a=0,b=0,c=0,d=0,e=0,f=0,g=0,u=0,h=0,i=0 }
-enum M2 { static func get() -> Int { 0 } }

@@ -9,6 +9,8 @@ let reductionScenarios = [
         let world = runtime.world
         guard let mode = arguments.first.flatMap(ReductionMode.init(rawValue:)) else { throw ScenarioFailure("mode") }
         let count = try arguments.integer(1)
+        // Halves arrive in several pieces.
+        world.messagePieceLimit = 100
         let groups = try GradientGroups(
             globalBatch: try arguments.integer(2), microBatch: 1, replicas: world.size, mode: mode)
         let marker = ProgressMarker()

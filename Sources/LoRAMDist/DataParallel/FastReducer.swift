@@ -42,7 +42,7 @@ public final class FastReducer: GradientReducer {
     public func finish() throws {
         marker.mark("reducing gradients")
         var pacer = PollPacer()
-        while try !progress() { pacer.pause() }
+        while try !progress() { pacer.pause(progress: finishedCount) }
         marker.touch()
     }
 }

@@ -33,6 +33,8 @@ public final class ReproducibleReducer: GradientReducer {
     private var gradient: UnsafeMutablePointer<Float>?
     private var segments: [Range<Int>] = []
     private var phase = Phase.idle
+    /// Elements of the running halving that are already added.
+    private var addedCount = 0
 
     private enum Phase {
         case idle
@@ -89,9 +91,10 @@ public final class ReproducibleReducer: GradientReducer {
                 nextBucket += 1
                 try beginHalving(0)
             case .halving(let level):
-                guard try isExchangeComplete() else { return false }
+                let isComplete = try isExchangeComplete()
                 let kept = half(level, of: segments[level], isKept: true)
-                addElements(UnsafePointer(incoming.base), to: gradient! + kept.lowerBound, count: kept.count)
+                addArrived(to: gradient! + kept.lowerBound, count: kept.count)
+                guard isComplete else { return false }
                 segments.append(kept)
                 if level + 1 < levels {
                     try beginHalving(level + 1)
@@ -110,9 +113,11 @@ public final class ReproducibleReducer: GradientReducer {
     public func finish() throws {
         marker.mark("reducing gradients")
         var pacer = PollPacer()
-        while try !progress() { pacer.pause() }
+        while try !progress() { pacer.pause(progress: pieceTotal) }
         marker.touch()
     }
+
+    private var pieceTotal: Int { receiving.pieceTotal &+ sending.pieceTotal }
 
     /// The half of a segment that this rank keeps at a level, or the one that it gives away. The rank whose bit is 0 keeps the
     /// first, which is the smaller one of an odd count.
@@ -126,7 +131,16 @@ public final class ReproducibleReducer: GradientReducer {
         let kept = half(level, of: segments[level], isKept: true)
         let given = half(level, of: segments[level], isKept: false)
         try exchange(level, send: gradient! + given.lowerBound, given.count, receive: incoming.base, kept.count)
+        addedCount = 0
         phase = .halving(level)
+    }
+
+    /// Adds what has arrived so far of `count` elements, piece by piece, while the rest is on its way.
+    private func addArrived(to target: UnsafeMutablePointer<Float>, count: Int) {
+        let arrivedCount = receiving.isActive ? min(count, receiving.completedCount * replicas.messagePieceLimit) : count
+        guard arrivedCount > addedCount else { return }
+        addElements(UnsafePointer(incoming.base) + addedCount, to: target + addedCount, count: arrivedCount - addedCount)
+        addedCount = arrivedCount
     }
 
     private func beginGathering(_ level: Int) throws {

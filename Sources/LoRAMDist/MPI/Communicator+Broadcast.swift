@@ -5,8 +5,8 @@ extension Communicator {
     /// All ranks call this with the same `count`: the contents of `root`'s buffer reach all.
     public func broadcast<Element: MPIElement>(_ buffer: UnsafeMutablePointer<Element>, count: Int, root: Int) throws {
         let request = Request()
-        request.begin("MPI_Ibcast", pieceCount: pieceCount(count), rank: worldRank, peer: worldRanks[root])
-        try forEachPiece(of: count) { start, length throws(MPIError) in
+        request.begin("MPI_Ibcast", pieceCount: Self.pieceCount(count, limit: messagePieceLimit), rank: worldRank, peer: worldRanks[root])
+        try Self.forEachPiece(of: count, limit: messagePieceLimit) { start, length throws(MPIError) in
             try request.addPiece {
                 MPI_Ibcast(buffer + start, length, Element.elementType.datatype, Int32(root), handle, $0)
             }

@@ -57,7 +57,7 @@ extension Communicator {
         let piece = UnsafeMutablePointer<Element>.allocate(capacity: size * min(count, countLimit))
         defer { piece.deallocate() }
         try values.withUnsafeBufferPointer { source in
-            try forEachPiece(of: count) { start, length in
+            try Self.forEachPiece(of: count, limit: countLimit) { start, length in
                 request.begin("MPI_Iallgather", pieceCount: 1, rank: worldRank)
                 try request.addPiece {
                     MPI_Iallgather(

@@ -7,8 +7,8 @@ extension Communicator {
     public func send<Element: MPIElement>(
         _ buffer: UnsafePointer<Element>, count: Int, to destination: Int, tag: Int, request: Request
     ) throws(MPIError) {
-        request.begin("MPI_Isend", pieceCount: pieceCount(count), rank: worldRank, peer: worldRanks[destination])
-        try forEachPiece(of: count) { start, length throws(MPIError) in
+        request.begin("MPI_Isend", pieceCount: Self.pieceCount(count, limit: messagePieceLimit), rank: worldRank, peer: worldRanks[destination])
+        try Self.forEachPiece(of: count, limit: messagePieceLimit) { start, length throws(MPIError) in
             try request.addPiece {
                 MPI_Isend(buffer + start, length, Element.elementType.datatype, Int32(destination), Int32(tag), handle, $0)
             }
@@ -20,9 +20,9 @@ extension Communicator {
     public func receive<Element: MPIElement>(
         into buffer: UnsafeMutablePointer<Element>, count: Int, from source: Int, tag: Int, request: Request
     ) throws(MPIError) {
-        request.begin("MPI_Irecv", pieceCount: pieceCount(count), rank: worldRank, peer: worldRanks[source])
+        request.begin("MPI_Irecv", pieceCount: Self.pieceCount(count, limit: messagePieceLimit), rank: worldRank, peer: worldRanks[source])
         request.expect(count, of: Element.elementType)
-        try forEachPiece(of: count) { start, length throws(MPIError) in
+        try Self.forEachPiece(of: count, limit: messagePieceLimit) { start, length throws(MPIError) in
             try request.addPiece {
                 MPI_Irecv(buffer + start, length, Element.elementType.datatype, Int32(source), Int32(tag), handle, $0)
             }

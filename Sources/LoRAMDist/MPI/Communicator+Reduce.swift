@@ -8,8 +8,8 @@ extension Communicator {
     public func startAllReduce<Element: MPIElement>(
         _ buffer: UnsafeMutablePointer<Element>, count: Int, _ operation: ReductionOperation, request: Request
     ) throws(MPIError) {
-        request.begin("MPI_Iallreduce", pieceCount: pieceCount(count), rank: worldRank)
-        try forEachPiece(of: count) { start, length throws(MPIError) in
+        request.begin("MPI_Iallreduce", pieceCount: Self.pieceCount(count, limit: countLimit), rank: worldRank)
+        try Self.forEachPiece(of: count, limit: countLimit) { start, length throws(MPIError) in
             try request.addPiece {
                 MPI_Iallreduce(
                     loram_mpi_in_place(), buffer + start, length, Element.elementType.datatype, operation.operation, handle, $0)

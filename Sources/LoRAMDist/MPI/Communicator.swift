@@ -13,8 +13,16 @@ public final class Communicator {
     public let rank: Int
     /// Rank in the whole job of each member; messages name these.
     public let worldRanks: [Int]
-    /// Elements that one MPI call may move: its counts are C ints. Longer messages go in pieces. Tests lower it.
+    /// Most elements that one MPI call may move: its counts are C ints. Larger operations go in pieces. The same on all ranks; tests
+    /// lower it.
     public var countLimit = Int(Int32.max)
+    /// Most elements of a piece of a message or broadcast, within `countLimit`. With 1 MiB of f32 pieces cost nothing yet, long
+    /// messages stream, and waits notice that one is arriving (`PollPacer`). The same on all ranks.
+    public var messagePieceLimit: Int {
+        get { min(pieceLimit, countLimit) }
+        set { pieceLimit = newValue }
+    }
+    private var pieceLimit = 1 << 18
     private let isOwned: Bool
     private var isFree = false
 
@@ -74,6 +82,7 @@ public final class Communicator {
         guard let handle, handle != loram_mpi_comm_null() else { return nil }
         let communicator = try Communicator(handle: handle, isOwned: true)
         communicator.countLimit = countLimit
+        communicator.pieceLimit = pieceLimit
         return communicator
     }
 
@@ -88,14 +97,16 @@ public final class Communicator {
     // MARK: Pieces
 
     /// Pieces into which `count` elements are cut; at least one, so that an empty message is a message.
-    func pieceCount(_ count: Int) -> Int { max(1, (count + countLimit - 1) / countLimit) }
+    static func pieceCount(_ count: Int, limit: Int) -> Int { max(1, (count + limit - 1) / limit) }
 
     /// Calls `body` with start and length of each piece.
-    func forEachPiece<Failure: Error>(of count: Int, _ body: (Int, Int32) throws(Failure) -> Void) throws(Failure) {
-        precondition(countLimit > 0 && countLimit <= Int(Int32.max))
+    static func forEachPiece<Failure: Error>(
+        of count: Int, limit: Int, _ body: (Int, Int32) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(limit > 0 && limit <= Int(Int32.max))
         var start = 0
         repeat {
-            let length = min(countLimit, count - start)
+            let length = min(limit, count - start)
             try body(start, Int32(length))
             start += length
         } while start < count

@@ -6,11 +6,12 @@ internal import CMPI
 /// The buffer handed to the operation must stay where it is until the request is complete. A request that is dropped while its
 /// operation is under way traps in debug builds: MPI would go on writing into the buffer. Used by the main thread only.
 public final class Request {
-    /// More than one piece only for a message above the count limit of one MPI call.
+    /// MPI's handles of the pieces into which a long message is cut.
     private var pieces: UnsafeMutablePointer<MPI_Request?>
     private var pieceCapacity: Int
     private var pieceCount = 0
-    private var completedCount = 0
+    /// Pieces of the operation that are complete, in order.
+    private(set) var completedCount = 0
 
     private var call: StaticString = "MPI_Test"
     private var rank = 0
@@ -29,6 +30,9 @@ public final class Request {
         assert(!isActive, "a request was dropped before its operation completed")
         pieces.deallocate()
     }
+
+    /// Grows with every piece that is complete, over all operations.
+    private(set) var pieceTotal = 0
 
     /// An operation is under way.
     public var isActive: Bool { completedCount < pieceCount }
@@ -53,6 +57,7 @@ public final class Request {
             try checkMPI(MPI_Test(pieces + completedCount, &flag, &status), call, rank: rank, peer: peer)
             guard flag != 0 else { return false }
             completedCount += 1
+            pieceTotal &+= 1
             if expectedCount != nil {
                 var count: Int32 = 0
                 try checkMPI(MPI_Get_count(&status, elementType.datatype, &count), "MPI_Get_count", rank: rank, peer: peer)
@@ -81,7 +86,7 @@ public final class Request {
                 abandon()
                 throw error
             }
-            pacer.pause()
+            pacer.pause(progress: pieceTotal)
         }
     }
 

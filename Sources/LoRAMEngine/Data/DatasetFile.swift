@@ -1,13 +1,13 @@
 import Glibc
 
 /// A mapped dataset file, cut into records or documents by their byte ranges alone: 16 bytes of memory a record.
-struct DatasetFile: Sendable {
-    struct Range: Sendable, Equatable {
+package struct DatasetFile: Sendable {
+    package struct Range: Sendable, Equatable {
         var start: Int
         var count: Int
     }
 
-    enum Layout: Sendable, Equatable {
+    package enum Layout: Sendable, Equatable {
         /// One JSON value a line.
         case jsonLines
         /// One JSON array.
@@ -15,17 +15,17 @@ struct DatasetFile: Sendable {
         case plainText
     }
 
-    let path: String
-    let layout: Layout
-    let ranges: [Range]
+    package let path: String
+    package let layout: Layout
+    package let ranges: [Range]
     private let file: MappedFile
 
     /// Separates the documents of a plain text file.
-    static let documentSeparator = Array("<|endoftext|>".utf8)
+    package static let documentSeparator = Array("<|endoftext|>".utf8)
 
     /// - Parameter format: nil to go by the file's name and contents.
     /// - Throws: `DatasetError`
-    init(path: String, format: DatasetFormat?) throws {
+    package init(path: String, format: DatasetFormat?) throws {
         let file: MappedFile
         do {
             file = try MappedFile(path: path)
@@ -50,24 +50,24 @@ struct DatasetFile: Sendable {
         file.advise(.normal)
     }
 
-    var recordCount: Int { ranges.count }
+    package var recordCount: Int { ranges.count }
 
     /// The bytes of a record; valid while the file is referenced.
-    func bytes(of record: Int) -> UnsafeBufferPointer<UInt8> {
+    package func bytes(of record: Int) -> UnsafeBufferPointer<UInt8> {
         let range = ranges[record]
         let all = file.bytes.assumingMemoryBound(to: UInt8.self)
         return UnsafeBufferPointer(rebasing: all[range.start..<range.start + range.count])
     }
 
     /// Line on which a record starts, from 1. Counts line breaks from the file's start: for messages only.
-    func line(of record: Int, offset: Int = 0) -> Int {
+    package func line(of record: Int, offset: Int = 0) -> Int {
         Self.line(file.bytes.assumingMemoryBound(to: UInt8.self), ranges[record].start + offset)
     }
 
     /// Parses a record of a JSON dataset.
     ///
     /// - Throws: `DatasetError.invalidJSON`, `wrongType` if it is no object.
-    func object(_ record: Int) throws(DatasetError) -> JSONValue {
+    package func object(_ record: Int) throws(DatasetError) -> JSONValue {
         let value: JSONValue
         do {
             value = try JSONValue.parse(UnsafeRawBufferPointer(bytes(of: record)))

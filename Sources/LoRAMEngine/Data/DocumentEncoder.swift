@@ -3,28 +3,34 @@
 ///
 /// Strings of special tokens in a text become these tokens, as with Hugging Face's tokenizers: datasets that were rendered by
 /// somebody's template hold them. BOS and EOS that a text brings itself are not doubled.
-struct DocumentEncoder: Sendable {
+package struct DocumentEncoder: Sendable {
     /// Blocks of a document: where each starts in the text and in the text's tokens.
-    struct Index: Sendable, Equatable {
-        var blockStarts: [Int] = []
-        var tokenStarts: [Int] = []
+    package struct Index: Sendable, Equatable {
+        package var blockStarts: [Int] = []
+        package var tokenStarts: [Int] = []
         /// Tokens of the text alone, without a BOS that it starts with.
-        var bodyCount = 0
-        var startsWithBOS = false
-        var endsWithEOS = false
+        package var bodyCount = 0
+        package var startsWithBOS = false
+        package var endsWithEOS = false
     }
 
-    let tokenizer: any Tokenizer
-    let frame: SequenceFrame
-    let vocabularySize: Int
+    package let tokenizer: any Tokenizer
+    package let frame: SequenceFrame
+    package let vocabularySize: Int
+
+    package init(tokenizer: any Tokenizer, frame: SequenceFrame, vocabularySize: Int) {
+        self.tokenizer = tokenizer
+        self.frame = frame
+        self.vocabularySize = vocabularySize
+    }
 
     /// Long enough that cutting costs nothing, short enough that reading one window encodes little more than the window.
-    static let blockBytes = 4096
+    package static let blockBytes = 4096
     /// What `Tokenizer.encode` takes at once.
-    static let maximumStretchBytes = (1 << 29) - 1
+    package static let maximumStretchBytes = (1 << 29) - 1
 
     /// Where in a file a document is, for errors.
-    struct Origin {
+    package struct Origin {
         var file: DatasetFile
         var record: Int
         var line: Int { file.line(of: record) }
@@ -33,7 +39,7 @@ struct DocumentEncoder: Sendable {
     /// Encodes all of `text`, framed, or so much of it that at least `limit` tokens come out.
     ///
     /// - Throws: `DatasetError`
-    func encode(_ text: UnsafeBufferPointer<UInt8>, limit: Int = .max, _ origin: Origin, into ids: inout [Int32]) throws {
+    package func encode(_ text: UnsafeBufferPointer<UInt8>, limit: Int = .max, _ origin: Origin, into ids: inout [Int32]) throws {
         ids.removeAll(keepingCapacity: true)
         if frame.addsBOS, let bos = frame.bos { ids.append(bos) }
         let bodyStart = ids.count
@@ -50,7 +56,7 @@ struct DocumentEncoder: Sendable {
     /// Encodes `text` once to find its blocks.
     ///
     /// - Throws: `DatasetError`
-    func index(_ text: UnsafeBufferPointer<UInt8>, _ origin: Origin, scratch: inout [Int32]) throws -> Index {
+    package func index(_ text: UnsafeBufferPointer<UInt8>, _ origin: Origin, scratch: inout [Int32]) throws -> Index {
         var index = Index()
         var position = 0
         while position < text.count {
@@ -70,7 +76,7 @@ struct DocumentEncoder: Sendable {
     }
 
     /// Tokens of a document with this index, framing included.
-    func count(_ index: Index) -> Int {
+    package func count(_ index: Index) -> Int {
         leadingCount + index.bodyCount + (hasTrailingEOS(index) ? 1 : 0)
     }
 
@@ -78,7 +84,7 @@ struct DocumentEncoder: Sendable {
     ///
     /// - Parameter range: clamped to the document.
     /// - Throws: `DatasetError`
-    func encode(
+    package func encode(
         _ text: UnsafeBufferPointer<UInt8>, range: Range<Int>, _ index: Index, _ origin: Origin, into ids: inout [Int32]
     ) throws {
         ids.removeAll(keepingCapacity: true)
@@ -135,7 +141,7 @@ struct DocumentEncoder: Sendable {
     }
 
     /// - Throws: `DatasetError.tokenizerMismatch` for ids that the model does not have.
-    func check(_ ids: [Int32], from first: Int = 0, _ origin: Origin) throws(DatasetError) {
+    package func check(_ ids: [Int32], from first: Int = 0, _ origin: Origin) throws(DatasetError) {
         guard tokenizer.vocabularySize > vocabularySize else { return }
         for index in first..<ids.count where Int(ids[index]) >= vocabularySize {
             throw .tokenizerMismatch(

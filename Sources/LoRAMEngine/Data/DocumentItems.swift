@@ -1,25 +1,25 @@
 /// `text` records and plain text files: each item is a document whose every token is predicted.
-struct DocumentItems: ItemSource {
+package struct DocumentItems: ItemSource {
     private let file: DatasetFile
     private let encoder: DocumentEncoder
     /// Blocks of the documents that have more than one.
     private var indexes: [Int: DocumentEncoder.Index] = [:]
     /// Where each document starts in the sequence of all tokens, and the end of the last; empty until the index is built.
-    private(set) var tokenStarts: [Int] = []
+    package private(set) var tokenStarts: [Int] = []
 
-    init(file: DatasetFile, encoder: DocumentEncoder) {
+    package init(file: DatasetFile, encoder: DocumentEncoder) {
         self.file = file
         self.encoder = encoder
     }
 
-    var itemCount: Int { file.recordCount }
-    var path: String { file.path }
-    var hasIndex: Bool { !tokenStarts.isEmpty }
+    package var itemCount: Int { file.recordCount }
+    package var path: String { file.path }
+    package var hasIndex: Bool { !tokenStarts.isEmpty }
 
     /// Encodes everything once, to know each document's length and to be able to read long ones from the middle.
     ///
     /// - Throws: `DatasetError`
-    mutating func buildIndex() throws {
+    package mutating func buildIndex() throws {
         var starts = [0]
         starts.reserveCapacity(itemCount + 1)
         var scratch: [Int32] = []
@@ -32,7 +32,7 @@ struct DocumentItems: ItemSource {
         tokenStarts = starts
     }
 
-    func load(_ item: Int, range: Range<Int>, into sequence: inout TokenSequence) throws {
+    package func load(_ item: Int, range: Range<Int>, into sequence: inout TokenSequence) throws {
         sequence.removeAll()
         try withText(item) { text in
             guard !text.isEmpty else { return }
@@ -46,7 +46,7 @@ struct DocumentItems: ItemSource {
         if indexes[item] == nil { sequence.keep(range) }
     }
 
-    func summary(of item: Int, limit: Int) throws -> ItemSummary {
+    package func summary(of item: Int, limit: Int) throws -> ItemSummary {
         if hasIndex { return try summary(count: measure(item).count ?? 0, limit: limit) }
         return try withText(item) { text in
             guard !text.isEmpty else { return summary(count: 0, limit: limit) }
@@ -60,7 +60,7 @@ struct DocumentItems: ItemSource {
         }
     }
 
-    func measure(_ item: Int) throws -> ItemSummary {
+    package func measure(_ item: Int) throws -> ItemSummary {
         if hasIndex {
             let count = tokenStarts[item + 1] - tokenStarts[item]
             return ItemSummary(count: count, exceedsLimit: false, firstTarget: count > 0 ? 0 : nil)

@@ -1,7 +1,7 @@
 /// Puts items, in their order, into the first bin with room for them.
 ///
 /// A tournament tree over the bins' free room finds that bin in O(log bins).
-struct FirstFitPacker {
+package struct FirstFitPacker {
     private let capacity: Int
     /// Node i holds the most room of any bin below it; children 2 i and 2 i + 1, leaves from `leafCount` on. Bins that were not
     /// opened yet have all their room.
@@ -10,14 +10,14 @@ struct FirstFitPacker {
     private var placements: [(item: Int, bin: Int)] = []
     private var binCount = 0
 
-    init(capacity: Int) {
+    package init(capacity: Int) {
         self.capacity = capacity
         leafCount = 1024
         room = [Int](repeating: capacity, count: 2 * leafCount)
     }
 
     /// - Parameter size: 0 ... capacity.
-    mutating func add(_ item: Int, size: Int) {
+    package mutating func add(_ item: Int, size: Int) {
         precondition(size <= capacity)
         if room[1] < size { grow() }
         var node = 1
@@ -33,7 +33,7 @@ struct FirstFitPacker {
     }
 
     /// Items bin after bin, and where each bin starts in them, with the end of the last.
-    func bins() -> (members: [Int], starts: [Int]) {
+    package func bins() -> (members: [Int], starts: [Int]) {
         var starts = [Int](repeating: 0, count: binCount + 1)
         for placement in placements { starts[placement.bin + 1] += 1 }
         for bin in 0..<binCount { starts[bin + 1] += starts[bin] }

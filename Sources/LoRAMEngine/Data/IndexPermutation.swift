@@ -3,12 +3,12 @@
 ///
 /// A Feistel network permutes the numbers of an even number of bits; values that fall outside are permuted again until
 /// they fall inside (cycle walking), fewer than 4 times on average.
-struct IndexPermutation: Sendable {
-    let count: Int
+package struct IndexPermutation: Sendable {
+    package let count: Int
     private let halfBits: UInt64
     private let roundKeys: [UInt64]
 
-    init(count: Int, key: UInt64) {
+    package init(count: Int, key: UInt64) {
         self.count = count
         let bits = Int.bitWidth - max(count - 1, 1).leadingZeroBitCount
         halfBits = UInt64((bits + 1) / 2)
@@ -16,7 +16,7 @@ struct IndexPermutation: Sendable {
     }
 
     /// Where position `index` of the order points.
-    subscript(index: Int) -> Int {
+    package subscript(index: Int) -> Int {
         precondition(index >= 0 && index < count)
         let mask: UInt64 = (1 << halfBits) - 1
         var value = UInt64(index)
@@ -30,7 +30,7 @@ struct IndexPermutation: Sendable {
     }
 
     /// A key of its own for each combination of parts.
-    static func key(seed: UInt64, _ parts: UInt64...) -> UInt64 {
+    package static func key(seed: UInt64, _ parts: UInt64...) -> UInt64 {
         parts.reduce(mixed(seed &+ 0x5851_f42d_4c95_7f2d)) { mixed($0 ^ $1 &* 0xda94_2042_e4dd_58b5 &+ 0x14057b7ef767814f) }
     }
 

@@ -1,7 +1,7 @@
 /// A dataset as items: one record or document each, made into tokens when asked for.
 ///
 /// Nothing is kept between calls, so any rank and thread may ask for any item.
-protocol ItemSource: Sendable {
+package protocol ItemSource: Sendable {
     var itemCount: Int { get }
     /// The file, for messages.
     var path: String { get }
@@ -20,24 +20,24 @@ protocol ItemSource: Sendable {
     func measure(_ item: Int) throws -> ItemSummary
 }
 
-struct ItemSummary: Sendable, Equatable {
+package struct ItemSummary: Sendable, Equatable {
     /// Tokens; nil if all that is known is that they fit the limit.
-    var count: Int?
-    var exceedsLimit: Bool
+    package var count: Int?
+    package var exceedsLimit: Bool
     /// Position of the first token that carries a label, whether or not something comes before it to predict it from; nil if none
     /// does.
-    var firstTarget: Int?
+    package var firstTarget: Int?
 
     /// Whether the first `limit` tokens predict anything.
-    func hasTarget(limit: Int) -> Bool {
+    package func hasTarget(limit: Int) -> Bool {
         guard let firstTarget else { return false }
         return max(firstTarget, 1) < min(count ?? limit, limit)
     }
 }
 
 /// Opens datasets: finds the format and builds the matching item source.
-enum ItemSourceFactory {
-    struct Options: Sendable {
+package enum ItemSourceFactory {
+    package struct Options: Sendable {
         var template: PromptTemplate
         var answersOnly: Bool
         /// The longest record that `input_ids` may have.
@@ -51,7 +51,7 @@ enum ItemSourceFactory {
 
     /// - Parameter format: nil to find out.
     /// - Throws: `DatasetError`
-    static func open(path: String, format: DatasetFormat?, _ options: Options) throws -> (source: any ItemSource, format: DatasetFormat) {
+    package static func open(path: String, format: DatasetFormat?, _ options: Options) throws -> (source: any ItemSource, format: DatasetFormat) {
         let file = try DatasetFile(path: path, format: format)
         let format = try format ?? (file.layout == .plainText ? .plain : DatasetFormat.detect(file.object(0), path: path))
         if format == .inputIDs {

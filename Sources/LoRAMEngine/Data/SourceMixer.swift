@@ -3,16 +3,16 @@
 /// An epoch lasts until every source has been drawn from as often as it has samples; those that run out earlier start over. In
 /// every stretch of the epoch, each source has its share to within one sample per source before it. Integer arithmetic only, so
 /// that every machine agrees.
-struct SourceMixer: Sendable {
-    struct Draw: Equatable {
-        var source: Int
+package struct SourceMixer: Sendable {
+    package struct Draw: Equatable {
+        package var source: Int
         /// How often this source was drawn from before, in this epoch.
-        var index: Int
+        package var index: Int
     }
 
-    let sampleCounts: [Int]
+    package let sampleCounts: [Int]
     /// Samples drawn in an epoch.
-    let epochCount: Int
+    package let epochCount: Int
     /// Weights as integers, and the sum of each and all behind it.
     private let shares: [UInt64]
     private let remainders: [UInt64]
@@ -20,7 +20,7 @@ struct SourceMixer: Sendable {
     /// - Parameters:
     ///   - sampleCounts: at least 1 each, fewer than 2^31.
     ///   - weights: finite and above 0. Ratios beyond 2^30 count as 2^30.
-    init(sampleCounts: [Int], weights: [Double]) {
+    package init(sampleCounts: [Int], weights: [Double]) {
         precondition(!sampleCounts.isEmpty && sampleCounts.count == weights.count)
         let largest = weights.max() ?? 1
         let shares = weights.map { max(1, UInt64(($0 / largest * 0x1p30).rounded())) }
@@ -33,7 +33,7 @@ struct SourceMixer: Sendable {
     }
 
     /// What is drawn at a position of the epoch.
-    func draw(_ position: Int) -> Draw {
+    package func draw(_ position: Int) -> Draw {
         precondition(position >= 0 && position < epochCount)
         var position = position
         for source in shares.indices.dropLast() {

@@ -5,15 +5,21 @@ internal import COpenBLAS
 /// What must be settled before anything else in the process, in particular before MPI_Init.
 public enum ProcessStart {
     private static let marker = "LORAM_OPENBLAS_CHECKED"
+    /// Forces OpenBLAS's kernels for this program: one of its core types, such as `Haswell`.
+    private static let userChoice = "LORAM_OPENBLAS_CORETYPE"
 
     /// Starts the program again with OPENBLAS_CORETYPE set where the loaded OpenBLAS chose kernels older than this CPU.
     ///
     /// OpenBLAS reads the variable when it is loaded, so nothing but a new exec changes its choice. Older releases do not know
-    /// newer CPUs and fall back to AVX2 kernels: half the speed on an AVX-512 machine. A choice of the user's is left alone.
+    /// newer CPUs and fall back to AVX2 kernels: half the speed on an AVX-512 machine. A site-wide OPENBLAS_CORETYPE is often set for
+    /// the sake of other programs; LORAM_OPENBLAS_CORETYPE is for this one and is obeyed.
     public static func useBestBLASKernels() {
         BLASBackend.useOneThread()
-        guard getenv("OPENBLAS_CORETYPE") == nil, getenv(marker) == nil, let better = betterCoreType() else { return }
-        setenv("OPENBLAS_CORETYPE", better, 1)
+        guard getenv(marker) == nil else { return }
+        let chosen = getenv(userChoice).map { String(cString: $0) }
+        if let chosen, chosen.lowercased() == BLASBackend.coreName.lowercased() { return }
+        guard let wanted = chosen ?? betterCoreType() else { return }
+        setenv("OPENBLAS_CORETYPE", wanted, 1)
         setenv("OPENBLAS_NUM_THREADS", "1", 1)
         setenv(marker, "1", 1)
         var arguments = CommandLine.arguments.map { strdup($0) } + [nil]

@@ -29,6 +29,10 @@ public enum ModelingScript {
                 per_layer = dict(kwargs.pop("per_layer", {}))
                 per_layer.update({key: kwargs[key] for key in PER_LAYER if isinstance(kwargs.get(key), list)})
                 kwargs.update({key: max(values) for key, values in per_layer.items()})
+                if "num_attention_heads" in per_layer:
+                    # transformers insists on a divisor of hidden_size here, which no layer's count needs to be.
+                    while kwargs["hidden_size"] % kwargs["num_attention_heads"]:
+                        kwargs["num_attention_heads"] += 1
                 super().__init__(**kwargs)
                 self.per_layer = per_layer
 

@@ -69,7 +69,7 @@ final class RowGather {
     }
 
     /// Cuts the kept rows into blocks that fit the buffer. `fill` adds rows behind `used` bytes, `flush` writes what is there, `done` says
-    /// which source rows are no longer needed.
+    /// which source rows are no longer needed: kept or not, each row once, in order.
     private func forEachBlock(
         _ tensor: PrunedTensor, keptRowByteCount: Int, fill: (_ rows: Range<Int>, _ used: inout Int) throws -> Void,
         flush: (_ used: Int) throws -> Void, done: (_ rows: Range<Int>) -> Void
@@ -81,6 +81,7 @@ final class RowGather {
         let rowsPerBlock = max(1, block.count / max(keptRowByteCount, 1))
         var used = 0
         var rowCount = 0
+        var doneRow = 0
         for run in tensor.rows ?? [0..<tensor.sourceShape[0]] {
             var row = run.lowerBound
             while row < run.upperBound {
@@ -89,13 +90,14 @@ final class RowGather {
                 rowCount += end - row
                 if rowCount == rowsPerBlock {
                     try flush(used)
-                    (used, rowCount) = (0, 0)
+                    done(doneRow..<end)
+                    (used, rowCount, doneRow) = (0, 0, end)
                 }
-                done(row..<end)
                 row = end
             }
         }
         if used > 0 { try flush(used) }
+        done(doneRow..<tensor.sourceShape[0])
     }
 
     private func requireFinite(_ bytes: UnsafeRawBufferPointer, _ info: TensorInfo, origin: String) throws {

@@ -1,14 +1,16 @@
 import Foundation
 
 extension TensorView {
-    /// Gives the whole pages of a byte range back to the system, for mapped bytes that are not needed again: they stay in the page cache
-    /// but leave this process's memory.
+    /// Gives a byte range that was read to its end back to the system: it stays in the page cache but leaves this process's memory.
+    ///
+    /// Pages count from the one in which the range starts, since what lies before was read earlier, to the last that it fills. A page
+    /// that is needed after all comes back when it is read.
     ///
     /// - Precondition: the bytes are a read-only mapping of a file.
     func release(_ range: Range<Int>) {
         guard let base = bytes.baseAddress, !range.isEmpty else { return }
         let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
-        let start = (UInt(bitPattern: base + range.lowerBound) + page - 1) / page * page
+        let start = UInt(bitPattern: base + range.lowerBound) / page * page
         let end = UInt(bitPattern: base + range.upperBound) / page * page
         guard start < end, let address = UnsafeMutableRawPointer(bitPattern: start) else { return }
         _ = madvise(address, Int(end - start), MADV_DONTNEED)

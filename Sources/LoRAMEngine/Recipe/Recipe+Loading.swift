@@ -26,6 +26,11 @@ extension Recipe {
         try recipeNode.yaml()
     }
 
+    /// A `--set` override for a text that came from elsewhere, such as a flag: quoted, so that no character of it is YAML.
+    public static func override(_ key: String, text: String) -> String {
+        "\(key)=\(RecipeNode.quote(text))"
+    }
+
     /// The model, or the error that names its key.
     public func requiredModel() throws(RecipeError) -> String {
         guard let model else { throw .missing(key: "model", reason: "name a Hugging Face directory or a preset: --set model=DIR") }

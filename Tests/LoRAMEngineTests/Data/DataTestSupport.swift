@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import LoRAMEngine
+import LoRAMEngine
 
 /// A tokenizer whose ids are easy to write down: byte b is token b + 3; 0 unknown, 1 BOS, 2 EOS. `<s>` and `</s>` are not special.
 struct ByteTokenizer: Tokenizer {

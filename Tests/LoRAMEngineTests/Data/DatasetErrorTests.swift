@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import LoRAMEngine
+import LoRAMEngine
 
 /// Bad datasets end in one line that names file and line.
 @Suite struct DatasetErrorTests {

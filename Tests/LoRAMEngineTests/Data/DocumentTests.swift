@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import LoRAMEngine
+import LoRAMEngine
 
 /// Documents longer than a block, read from the middle, equal the document encoded at once.
 @Suite struct DocumentTests {

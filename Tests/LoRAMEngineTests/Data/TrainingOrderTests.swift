@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import LoRAMEngine
+import LoRAMEngine
 
 /// What comes when.
 @Suite struct TrainingOrderTests {

@@ -73,6 +73,15 @@ import Testing
         #expect(recipe.data.evaluation.count == 1)
     }
 
+    @Test(arguments: ["a: b", "x # y", "[1]", "true", "", "*a", "\"q\" 'r' \\", "t\tn\nu\u{1}\u{e9}\u{1f600}", "@", "{a: 1}"])
+    func textOverridesAreTakenAsTheyAre(text: String) throws {
+        if text.isEmpty {
+            #expect(throws: RecipeError.self) { try Recipe.load(file: nil, overrides: [Recipe.override("model", text: text)]) }
+        } else {
+            #expect(try Recipe.load(file: nil, overrides: [Recipe.override("model", text: text)]).model == text)
+        }
+    }
+
     @Test(arguments: [
         ("learning_rate: 1", "learning_rate", "optimizer.learning_rate"), ("lora: {rnak: 8}", "lora.rnak", "lora.rank"),
         ("optimiser: {}", "optimiser", "optimizer"), ("lora:\n  learning_rate: 3", "lora.learning_rate", "optimizer.learning_rate"),

@@ -4,7 +4,7 @@ import Testing
 @Suite struct UnsupportedFeaturesTests {
     @Test(arguments: [
         ("quantization.type=nf4", "quantization.type"), ("compute.type=bf16", "compute.type"), ("recovery.merge=true", "recovery.merge"),
-        ("compute.recompute=none", "compute.recompute"), ("compute.recompute=selective", "compute.recompute"),
+        ("compute.recompute=selective", "compute.recompute"),
         ("compute.kernels=portable", "compute.kernels"), ("compute.weights=mapped", "compute.weights"),
         ("compute.weights=shared", "compute.weights"), ("parallel.pipeline=interleaved", "parallel.pipeline"),
         ("parallel.pipeline=zb-h1", "parallel.pipeline"), ("parallel.chunks=2", "parallel.chunks"),
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "compute.weights=resident", "parallel.storage=shared", "parallel.pipeline=gpipe", "data.template=none", "recovery.fill=normal",
+        "compute.recompute=none", "compute.weights=resident", "parallel.storage=shared", "parallel.pipeline=gpipe", "data.template=none", "recovery.fill=normal",
         "data.train=[{path: a, format: input_ids}]", "parallel.reduction=fast",
     ])
     func isAccepted(override: String) throws {
