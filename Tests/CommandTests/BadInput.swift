@@ -44,12 +44,12 @@ final class BadInputWorkspace: Sendable {
         project = try Project()
         base = try project.writeCheckpoint("base")
         otherBase = try project.writeCheckpoint("other-base", Project.config(layers: 3))
+        adapter = project.path("run/adapter-pruned")
         (pruned, otherPruned, otherBasePruned) = (project.path("pruned"), project.path("pruned-2"), project.path("other-pruned"))
         for (model, output, seed) in [(base, pruned, "1"), (base, otherPruned, "2"), (otherBase, otherBasePruned, "1")] {
             try Self.run(["prune", "--model", model, "--output", output, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1", "--seed", seed])
         }
         try Self.run(trainCommand(pruned, output: project.path("run")) + settings([("schedule.steps", "1"), ("model", base)]))
-        adapter = project.path("run/adapter-pruned")
     }
 
     private static func run(_ command: [String]) throws {
