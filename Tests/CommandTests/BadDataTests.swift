@@ -24,7 +24,7 @@ struct BadDataTests {
         ("labels of another length", [":1:", "3 labels"], Array("{\"input_ids\": [1, 5, 6], \"labels\": [1, 5]}\n".utf8)),
         ("no labels", [":1:", "predict"], Array("{\"input_ids\": [1, 5], \"labels\": [-100, -100]}\n".utf8)),
         ("longer than the window", [":1:", "raise data.length"], Array("{\"input_ids\": [\([String](repeating: "7", count: 33).joined(separator: ","))]}\n".utf8)),
-        ("unknown format", [":1:"], Array("{\"words\": 1}\n".utf8)),
+        ("unknown format", ["unsupported dataset format"], Array("{\"words\": 1}\n".utf8)),
     ]
 
     static let datasets: [BadInput] = damages.flatMap { name, words, bytes in
@@ -45,10 +45,10 @@ struct BadDataTests {
         BadInput(name: "train, bad evaluation data", words: [":1:"]) { w, output in
             try w.trainCommand(w.base, output: output) + settings([("data.evaluation", "[{name: x, path: \(w.file(Array("{".utf8)))}]")])
         },
-        BadInput(name: "train, window beyond the positions", words: ["128 positions"]) { w, output in
+        BadInput(name: "train, window beyond the positions", words: ["128 positions", "data.length"]) { w, output in
             w.trainCommand(w.base, output: output) + settings([("data.length", "129")])
         },
-        BadInput(name: "evaluate, window beyond the positions", words: ["128 positions"]) { w, _ in w.evaluateCommand(w.base) + ["--length", "129"] },
+        BadInput(name: "evaluate, window beyond the positions", words: ["128 positions", "--length"]) { w, _ in w.evaluateCommand(w.base) + ["--length", "129"] },
         BadInput(name: "train, texts without a tokenizer", words: ["tokenizer"]) { w, output in
             let model = try w.copy(w.base) { try FileManager.default.removeItem(atPath: "\($0)/tokenizer.model") }
             return w.trainCommand(model, data: w.project.texts, output: output)

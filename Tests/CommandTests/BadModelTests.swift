@@ -87,7 +87,7 @@ struct BadModelTests {
                     }
                 }
             ),
-            ("another rank", ["expected [4"], { w in try w.copy(w.adapter) { try change("\($0)/adapter_config.json", "r", to: 4) } }),
+            ("another rank", ["expected shape [4"], { w in try w.copy(w.adapter) { try change("\($0)/adapter_config.json", "r", to: 4) } }),
             ("duplicate keys", ["adapter_config.json", "once"], { w in try w.copy(w.adapter) { try duplicateFirstKey(in: "\($0)/adapter_config.json") } }),
             ("another method", ["use_dora"], { w in try w.copy(w.adapter) { try change("\($0)/adapter_config.json", "use_dora", to: true) } }),
             ("an adapter of another model", ["adapter_model.safetensors", "expected"], { _ in Fixtures.path("parity/llama2/adapter") }),

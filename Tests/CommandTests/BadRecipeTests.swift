@@ -39,8 +39,8 @@ struct BadRecipeTests {
         BadInput(name: "missing recipe", words: ["/nonexistent.yaml"]) { w, output in
             w.trainCommand(w.base, output: output) + ["--recipe", "/nonexistent.yaml"]
         },
-        BadInput(name: "no YAML", words: [":2:"], command: file("seed: 1\nbatch: {micro: 2\n")),
-        BadInput(name: "duplicate key in a file", words: [":2:", "twice"], command: file("seed: 1\nseed: 2\n")),
+        BadInput(name: "no YAML", words: ["not valid YAML"], command: file("seed: 1\nbatch: {micro: 2\n")),
+        BadInput(name: "duplicate key in a file", words: ["'seed'", "twice"], command: file("seed: 1\nseed: 2\n")),
         BadInput(name: "invalid UTF-8 in a file", words: ["UTF-8"]) { w, output in
             try w.trainCommand(w.base, output: output) + ["--recipe", w.file([0x73, 0x3a, 0xff, 0x0a], suffix: ".yaml")]
         },

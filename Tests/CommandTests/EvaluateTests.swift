@@ -13,7 +13,7 @@ struct EvaluateTests {
     @Test func theSameNumbersOnEveryGrid() throws {
         let project = try Project()
         let model = try project.writeCheckpoint("base")
-        for (file, more) in [(project.texts, ["--length", "16"]), (project.tokens, []), (Fixtures.path("data/alpaca.json"), ["--answers-only", "--length", "128"])] {
+        for (file, more) in [(project.texts, ["--length", "16"]), (project.tokens, ["--length", "24"]), (Fixtures.path("data/alpaca.json"), ["--answers-only", "--length", "128"])] {
             let command = ["evaluate", "--model", model, "--perplexity", file, "--json"] + more
             let reference = try GridVariant.plain.run(command + ["--set", "batch.micro=2"])
             #expect(reference.exitCode == 0, "\(reference.standardError)")
@@ -35,7 +35,7 @@ struct EvaluateTests {
         let project = try Project()
         let model = try project.writeCheckpoint("base"), file = try project.write("one.jsonl", ["{\"text\": \"Ada finds a lantern.\"}"])
         func tokens(_ more: [String]) throws -> Int {
-            let outcome = try CommandRun.run(["evaluate", "--model", model, "--perplexity", file, "--json"] + more)
+            let outcome = try CommandRun.run(["evaluate", "--model", model, "--perplexity", file, "--json"] + (more.contains("--length") ? more : more + ["--length", "64"]))
             #expect(outcome.exitCode == 0, "\(outcome.standardError)")
             return try #require(JSONValue.parse(outcome.standardOutput)["tokens"]?.intValue)
         }
