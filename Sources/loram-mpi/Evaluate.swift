@@ -12,7 +12,8 @@ struct Evaluate: ParsableCommand {
               mpirun -np 4 loram-mpi evaluate --model pruned --perplexity test.txt --set parallel.stages=4
 
             A document longer than the window is cut into disjoint windows, each with BOS; every token is scored once. Instruction \
-            data are scored as with data.template; --answers-only leaves the prompts out.
+            data are scored as with data.template; --answers-only leaves the prompts out. Over several ranks \
+            every rank holds the whole model unless parallel.stages says otherwise.
             """)
 
     @OptionGroup var recipe: RecipeOptions

@@ -7,7 +7,7 @@ struct RecipeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Recipe file (YAML).", valueName: "file"))
     var recipe: String?
 
-    @Option(name: .customLong("set"), help: ArgumentHelp("Override a recipe key; may be given many times.", valueName: "key=value"))
+    @Option(name: .customLong("set"), help: ArgumentHelp("Override a recipe key, such as optimizer.learning_rate=1e-4; may be given many times.", valueName: "key=value"))
     var overrides: [String] = []
 
     func load() throws -> Recipe { try Recipe.load(file: recipe, overrides: overrides) }

@@ -29,6 +29,7 @@ public struct TrainingRun {
             try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
+        job.note("\(phase.rawValue): \(inputs.base.name), \(Formatting.grouped(inputs.base.config.parameterCount)) parameters" + (inputs.plan == nil ? "" : ", pruned"))
         let config = inputs.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
         if phase == .train, recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
