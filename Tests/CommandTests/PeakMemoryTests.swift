@@ -18,7 +18,7 @@ struct PeakMemoryTests {
         #expect(outcome.exitCode == 0, "\(outcome.standardError)")
         let peaks = try RunOutput(path: output).numbers("peak_rss_mib")
         #expect(peaks.count == 200)
-        // The text of 200 rows and log lines passes through the allocator; an update that kept even 4 KiB would show.
-        #expect(peaks[199] - peaks[1] < 0.75, "from \(peaks[1]) to \(peaks[199]) MiB")
+        // Some pages of slack for the allocator, through which rows and log lines pass; an update that kept 2 KiB would show.
+        #expect(peaks[199] - peaks[1] < 0.25, "from \(peaks[1]) to \(peaks[199]) MiB")
     }
 }

@@ -19,6 +19,11 @@ struct RunOutput {
         }
     }
 
+    /// Rows of evaluations, as they stand.
+    func evaluations() throws -> [String] {
+        try String(contentsOfFile: "\(path)/metrics.jsonl", encoding: .utf8).split(separator: "\n").map(String.init).filter { $0.contains("\"eval/") }
+    }
+
     func numbers(_ key: String) throws -> [Double] { try rows().map { try #require($0[key]?.doubleValue, "\(key)") } }
 
     func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)")) }

@@ -41,6 +41,7 @@ struct TrainBitsTests {
                     ("model", project.model), ("synthetic_seed", "5"), ("output", output), ("lora.rank", "4"), ("lora.dropout", "0.1"),
                     ("data.train", "[{path: \(project.tokens)}]"), ("data.length", "24"), ("batch.global", "8"), ("batch.micro", "1"),
                     ("optimizer.learning_rate", "0.01"), ("schedule.warmup_steps", "1"), ("schedule.steps", "4"),
+                    ("data.evaluation", "[{name: texts, path: \(project.texts)}]"), ("evaluation.every", "2"),
                 ]))
         #expect(outcome.exitCode == 0, "\(variant.testDescription): \(outcome.standardError)")
         return RunOutput(path: output)
@@ -49,6 +50,7 @@ struct TrainBitsTests {
     @Test func theReferenceLearns() throws {
         let reference = try Self.reference.get(), losses = try reference.run.numbers("loss")
         #expect(losses.count == 4)
+        #expect(try reference.run.evaluations().count == 2)
         let adapter = try Adapter(directory: "\(reference.run.path)/adapter")
         #expect(adapter.lora.rank == 4 && adapter.modules.count == 4 * 7 + 1)
         // lora_B starts from zero.
@@ -65,6 +67,7 @@ struct TrainBitsTests {
         let reference = try Self.reference.get()
         let run = try Self.train(variant, reference.project, "run-\(UUID().uuidString)")
         #expect(try run.curve() == reference.run.curve())
+        #expect(try run.evaluations() == reference.run.evaluations())
         for name in ["adapter/adapter_model.safetensors", "adapter/adapter_config.json"] {
             #expect(try run.bytes(name) == reference.run.bytes(name), "\(name)")
         }
