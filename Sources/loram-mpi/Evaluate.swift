@@ -27,9 +27,8 @@ struct Evaluate: ParsableCommand {
     @Flag(help: "Report as JSON.") var json = false
 
     func run() throws {
-        let values: [(String, String?)] = [("model", model), ("data.template", template)]
-        let overrides = values.compactMap { key, value in value.map { "\(key)=\($0)" } }
-        try Job.run(recipeFile: recipe.recipe, overrides: recipe.overrides + overrides) { job in
+        let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
+        try Job.run(recipeFile: recipe.recipe, overrides: overrides) { job in
             let recipe = job.recipe
             let settings = EvaluationRun.Settings(
                 model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter,

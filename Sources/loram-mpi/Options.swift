@@ -11,6 +11,12 @@ struct RecipeOptions: ParsableArguments {
     var overrides: [String] = []
 
     func load() throws -> Recipe { try Recipe.load(file: recipe, overrides: overrides) }
+
+    /// Overrides for the flags that were given, behind those of --set. No character of a text is YAML.
+    func overrides(texts: [(key: String, value: String?)], numbers: [(key: String, value: (any Numeric)?)] = []) -> [String] {
+        overrides + texts.compactMap { key, value in value.map { Recipe.override(key, text: $0) } }
+            + numbers.compactMap { key, value in value.map { "\(key)=\($0)" } }
+    }
 }
 
 extension JSONValue {

@@ -29,14 +29,14 @@ struct Prune: ParsableCommand {
     @Flag(help: "Report as JSON.") var json = false
 
     func run() throws {
-        let values: [(String, Any?)] = [
-            ("model", model), ("pruning.method", method), ("pruning.ratio", ratio), ("seed", seed), ("pruning.keep_first", keepFirst),
-            ("pruning.keep_last", keepLast), ("pruning.pattern", pattern), ("pruning.calibration.path", calibration),
-            ("pruning.calibration.samples", samples), ("pruning.calibration.length", length),
-        ]
-        let overrides = values.compactMap { key, value in value.map { "\(key)=\($0)" } }
+        let overrides = recipe.overrides(
+            texts: [("model", model), ("pruning.method", method), ("pruning.pattern", pattern), ("pruning.calibration.path", calibration)],
+            numbers: [
+                ("pruning.ratio", ratio), ("seed", seed), ("pruning.keep_first", keepFirst), ("pruning.keep_last", keepLast),
+                ("pruning.calibration.samples", samples), ("pruning.calibration.length", length),
+            ])
         try Job.runOnOneProcess {
-            let report = try PruningRun.run(Recipe.load(file: recipe.recipe, overrides: recipe.overrides + overrides), output: output)
+            let report = try PruningRun.run(Recipe.load(file: recipe.recipe, overrides: overrides), output: output)
             if json { report.json.printLine() } else { print(report) }
         }
     }

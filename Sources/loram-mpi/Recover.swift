@@ -20,10 +20,10 @@ struct Recover: ParsableCommand {
     @Flag(help: "Also write the merged full model; not there yet, refused.") var merge = false
 
     func run() throws {
-        let overrides = (model.map { ["model=\($0)"] } ?? []) + (merge ? ["recovery.merge=true"] : [])
+        let overrides = recipe.overrides(texts: [("model", model)]) + (merge ? ["recovery.merge=true"] : [])
         try Job.runOnOneProcess {
             try RecoveryRun.run(
-                Recipe.load(file: recipe.recipe, overrides: recipe.overrides + overrides), pruned: pruned, adapter: adapter, output: output)
+                Recipe.load(file: recipe.recipe, overrides: overrides), pruned: pruned, adapter: adapter, output: output)
         }
     }
 }

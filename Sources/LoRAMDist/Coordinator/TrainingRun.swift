@@ -46,6 +46,8 @@ public struct TrainingRun {
         job.marker.mark("loading the stage")
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, marker: job.marker)
+        // Before the run directory comes to be: an adapter to start from may not fit.
+        if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
         directory = try world.together {
             grid.isCoordinator ? try RunDirectory(output, phase: phase, recipe: recipe, resume: resume) : nil
         }
@@ -60,8 +62,6 @@ public struct TrainingRun {
                 return state.manifest.position.tokenCount
             }
             job.note("resuming after update \(resumed)")
-        } else if phase == .train {
-            try Self.initialize(trainer, recipe, config)
         }
     }
 
