@@ -16,7 +16,7 @@ struct Prune: ParsableCommand {
 
     @OptionGroup var recipe: RecipeOptions
     @Option(help: "Checkpoint directory or preset (recipe: model).") var model: String?
-    @Option(help: "Directory to make; its parent must be there.") var output: String
+    @Option(help: "Directory to make.") var output: String
     @Option(help: "rand, the only one so far (recipe: pruning.method).") var method: String?
     @Option(help: "Fraction of every pruned layer that goes (recipe: pruning.ratio).") var ratio: Double?
     @Option(help: "Seed of the choice (recipe: seed).") var seed: UInt64?
