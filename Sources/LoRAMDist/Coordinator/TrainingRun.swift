@@ -29,15 +29,8 @@ public struct TrainingRun {
             try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
-        job.note("\(phase.rawValue): \(inputs.base.name), \(Formatting.grouped(inputs.base.config.parameterCount)) parameters" + (inputs.plan == nil ? "" : ", pruned"))
         let config = inputs.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
-        if phase == .train, recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
-            job.note("note: \(inputs.base.name) ties its head to the embedding: LoRA's default targets leave lm_head out")
-        }
-        if phase == .align, config.tiesWordEmbeddings, recipe.alignment.frozen.contains("lm_head") {
-            job.note("note: \(inputs.base.name) ties its head to the embedding: freezing lm_head freezes the embedding too")
-        }
         let (grid, seat) = try job.makeGrid(layers: config.layerCount) { replicas in
             (try? GradientGroups(
                 globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups, replicas: replicas,
@@ -61,8 +54,21 @@ public struct TrainingRun {
                 try trainer.restore(state)
                 return state.manifest.position.tokenCount
             }
-            job.note("resuming after update \(resumed)")
         }
+        describe(job, resumed: Int(resumed))
+    }
+
+    /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone.
+    private func describe(_ job: Job, resumed: Int) {
+        let name = inputs.base.name, config = inputs.base.config, phase = trainer.settings.phase
+        job.note("\(phase.rawValue): \(name), \(Formatting.grouped(config.parameterCount)) parameters" + (inputs.plan == nil ? "" : ", pruned"))
+        if phase == .train, job.recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
+            job.note("note: \(name) ties its head to the embedding: LoRA's default targets leave lm_head out")
+        }
+        if phase == .align, config.tiesWordEmbeddings, job.recipe.alignment.frozen.contains("lm_head") {
+            job.note("note: \(name) ties its head to the embedding: freezing lm_head freezes the embedding too")
+        }
+        if resumed > 0 { job.note("resuming after update \(resumed)") }
     }
 
     /// LoRA's start: drawn from the seed, or another adapter's values.
