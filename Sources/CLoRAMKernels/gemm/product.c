@@ -1,0 +1,218 @@
+// The blocked product: A is packed once into the workspace, then every task packs blocks of B for itself and sweeps its rows.
+#include "product.h"
+
+enum {
+    PACKING_PANELS = 8,
+    PACKING_RUN = 64,
+    /// Rows of B that are fetched ahead of the one that is decoded: they lie far apart, where the hardware does not look.
+    ROWS_AHEAD = 32,
+};
+
+typedef struct run {
+    const loram_matrix_product *product;
+    const loram_engine *engine, *f32;
+    loram_plan plan;
+    /// Rows of C in this chunk, and where they start.
+    long first_row, rows, panels;
+    char *packed_a, *packed_left;
+    char *scratch;
+    size_t scratch_bytes;
+} run;
+
+typedef struct scratch_layout {
+    char *block, *right, *rows;
+    size_t bytes;
+} scratch_layout;
+
+static scratch_layout lay_out_scratch(const loram_engine *engine, const loram_engine *f32, const loram_plan *plan, long rank, char *base) {
+    loram_arena arena = {base, 0};
+    scratch_layout layout;
+    long columns = loram_round_up(plan->task_columns, engine->tile_columns);
+    layout.block = loram_take(&arena, (size_t)(loram_ceil(plan->block_depth, engine->group) * columns) * 4);
+    layout.right = loram_take(&arena, (size_t)(loram_ceil(rank, f32->group) * columns) * 4);
+    long decoded = LORAM_DECODE_ROWS * (LORAM_DECODE_RUN + 2 * LORAM_MARGIN);
+    long across = 2 * (columns + 2 * LORAM_MARGIN);
+    layout.rows = loram_take(&arena, (size_t)(decoded > across ? decoded : across) * 4);
+    layout.bytes = arena.used;
+    return layout;
+}
+
+static size_t lay_out(run *r, const loram_engine *engine, const loram_engine *f32, const loram_plan *plan, long k, long rank, int workers, char *base) {
+    loram_arena arena = {base, 0};
+    size_t panels = (size_t)loram_ceil(plan->chunk, plan->panel_rows) * (size_t)engine->tile_rows;
+    r->packed_a = loram_take(&arena, panels * (size_t)loram_ceil(k, engine->group) * 4);
+    r->packed_left = loram_take(&arena, panels * (size_t)loram_ceil(rank, f32->group) * 4);
+    r->scratch_bytes = lay_out_scratch(engine, f32, plan, rank, NULL).bytes;
+    r->scratch = loram_take(&arena, r->scratch_bytes * (size_t)workers);
+    return arena.used;
+}
+
+size_t loram_product_workspace(const loram_kernels *kernels, loram_compute compute, long m, long n, long k, long rank, int workers) {
+    const loram_engine *engine = &kernels->engine[compute];
+    if (m <= 0 || n <= 0) return 0;
+    loram_plan plan = loram_make_plan(engine, m, n, k);
+    run r;
+    return lay_out(&r, engine, &kernels->engine[LORAM_COMPUTE_F32], &plan, k, rank, workers, NULL);
+}
+
+/// Packs A for PACKING_PANELS panels: layout [block][panel][group][tile_rows] words.
+static void pack_a(void *context, long index, int worker) {
+    (void)worker;
+    const run *r = context;
+    const loram_matrix_product *p = r->product;
+    long from = index * PACKING_PANELS, to = loram_min(from + PACKING_PANELS, r->panels);
+    long tile_rows = r->engine->tile_rows, group = r->engine->group;
+    for (long block = 0; block < r->plan.blocks; block++) {
+        long k0 = block * r->plan.block_depth, depth = loram_min(r->plan.block_depth, p->k - k0);
+        char *base = r->packed_a + 4 * r->panels * tile_rows * (k0 / group);
+        long panel_bytes = 4 * tile_rows * loram_ceil(depth, group);
+        // Short runs of k keep the source lines of neighbouring panels in cache where A is transposed.
+        long run_length = p->a_transposed ? PACKING_RUN : depth;
+        for (long k = 0; k < depth; k += run_length)
+            for (long panel = from; panel < to; panel++) {
+                long row = panel * r->plan.panel_rows, rows = loram_min(r->plan.panel_rows, r->rows - row);
+                char *out = base + panel * panel_bytes + 4 * tile_rows * (k / group);
+                long length = loram_min(run_length, depth - k);
+                row += r->first_row;
+                if (p->a_transposed) r->engine->pack_columns(out, p->a + (k0 + k) * p->a_stride + row, p->a_stride, (int)rows, length);
+                else r->engine->pack_rows(out, p->a + row * p->a_stride + k0 + k, p->a_stride, (int)rows, length, 1);
+            }
+    }
+    if (!p->low_rank) return;
+    long panel_bytes = 4 * r->f32->tile_rows * loram_ceil(p->low_rank->rank, r->f32->group);
+    for (long panel = from; panel < to; panel++) {
+        long row = panel * r->plan.panel_rows, rows = loram_min(r->plan.panel_rows, r->rows - row);
+        const float *left = p->low_rank->left + (r->first_row + row) * p->low_rank->left_stride;
+        r->f32->pack_rows(r->packed_left + panel * panel_bytes, left, p->low_rank->left_stride, (int)rows, p->low_rank->rank, p->low_rank->scale);
+    }
+}
+
+void loram_prefetch_weight(const loram_weight *w, long row, long column, long count) {
+    if (row >= w->rows || column >= w->columns) return;
+    const char *from, *to;
+    if (w->element == LORAM_ELEMENT_NF4) {
+        long first = row * w->columns + column;
+        from = (const char *)w->data + first / 2;
+        to = from + count / 2;
+        long block = first / LORAM_NF4_BLOCK;
+        __builtin_prefetch((const char *)w->scales.absmax + block * (w->scales.nested_absmax ? 1 : 4));
+    } else {
+        long bytes = w->element == LORAM_ELEMENT_F32 ? 4 : 2;
+        from = (const char *)w->data + bytes * (row * w->row_stride + column);
+        to = from + bytes * count;
+    }
+    for (; from < to; from += 64) __builtin_prefetch(from);
+}
+
+void loram_decode_rows(const loram_engine *engine, const loram_weight *weight, long row, int count, long column, long length, long padding, char *rows, long stride, long next_row, long next_column) {
+    size_t size = (size_t)engine->element_bytes;
+    size_t padded = (size_t)(loram_round_up(length, padding) - length) * size;
+    for (int i = 0; i < count; i++) {
+        char *out = rows + size * (size_t)(i * stride + LORAM_MARGIN);
+        loram_prefetch_weight(weight, next_row + i, next_column, length);
+        engine->decode(weight, row + i, column, length, out);
+        if (padded) memset(out + (size_t)length * size, 0, padded);
+    }
+}
+
+/// Packs B[k0 ..< k0 + depth, n0 ..< n0 + columns]: layout [panel][group][tile_columns] words.
+static void pack_b(const loram_engine *engine, const loram_weight *b, int transposed, long k0, long depth, long n0, long columns, char *block, char *rows) {
+    long size = engine->element_bytes, tile = engine->tile_columns, group = engine->group;
+    long panel_words = tile * loram_ceil(depth, group), panels = loram_ceil(columns, tile);
+    if (transposed) {
+        long stride = LORAM_DECODE_RUN + 2 * LORAM_MARGIN, together = loram_min(tile, LORAM_DECODE_ROWS);
+        for (long n = 0; n < panels * tile; n += together) {
+            int present = (int)loram_min(together, columns - n);
+            char *panel = block + 4 * (n / tile * panel_words + n % tile);
+            for (long k = 0; k < depth; k += LORAM_DECODE_RUN) {
+                long length = loram_min(LORAM_DECODE_RUN, depth - k);
+                if (present > 0) {
+                    int more = k + LORAM_DECODE_RUN < depth;
+                    loram_decode_rows(engine, b, n0 + n, present, k0 + k, length, LORAM_DOT_STEP, rows, stride, n0 + n + (more ? 0 : together), more ? k0 + k + LORAM_DECODE_RUN : k0);
+                }
+                engine->transpose(panel + 4 * tile * (k / group), rows + size * LORAM_MARGIN, stride, present > 0 ? present : 0, length);
+            }
+        }
+        return;
+    }
+    long stride = panels * tile + 2 * LORAM_MARGIN;
+    for (long k = 0; k < depth; k += group) {
+        int present = (int)loram_min(group, depth - k);
+        loram_decode_rows(engine, b, k0 + k, present, n0, columns, tile, rows, stride, k0 + k + ROWS_AHEAD, n0);
+        engine->interleave(block + 4 * tile * (k / group), panel_words, rows + size * LORAM_MARGIN, stride, present, panels);
+    }
+}
+
+static void compute_tile(void *context, long index, int worker) {
+    const run *r = context;
+    const loram_matrix_product *p = r->product;
+    const loram_engine *engine = r->engine, *f32 = r->f32;
+    const loram_low_rank *low_rank = p->low_rank;
+    long column_tasks = loram_ceil(p->n, r->plan.task_columns);
+    long n0 = index % column_tasks * r->plan.task_columns, columns = loram_min(r->plan.task_columns, p->n - n0);
+    long from = index / column_tasks * r->plan.task_panels, to = loram_min(from + r->plan.task_panels, r->panels);
+    long tile_rows = engine->tile_rows, tile_columns = engine->tile_columns;
+    scratch_layout scratch = lay_out_scratch(engine, f32, &r->plan, low_rank ? low_rank->rank : 0, r->scratch + (size_t)worker * r->scratch_bytes);
+    long rank_groups = 0;
+    if (low_rank) {
+        loram_weight right = {LORAM_ELEMENT_F32, p->right_transposed ? p->n : low_rank->rank, p->right_transposed ? low_rank->rank : p->n, low_rank->right, low_rank->right_stride, {0}};
+        pack_b(f32, &right, p->right_transposed, 0, low_rank->rank, n0, columns, scratch.right, scratch.rows);
+        rank_groups = loram_ceil(low_rank->rank, f32->group);
+    }
+    for (long block = 0; block < r->plan.blocks; block++) {
+        long k0 = block * r->plan.block_depth, depth = loram_min(r->plan.block_depth, p->k - k0), groups = loram_ceil(depth, engine->group);
+        pack_b(engine, &p->b, p->b_transposed, k0, depth, n0, columns, scratch.block, scratch.rows);
+        const char *a = r->packed_a + 4 * r->panels * tile_rows * (k0 / engine->group);
+        int accumulate = p->accumulate || block > 0, last = block + 1 == r->plan.blocks;
+        for (long panel = from; panel < to; panel++) {
+            long row = panel * r->plan.panel_rows;
+            int rows = (int)loram_min(r->plan.panel_rows, r->rows - row);
+            float *c = p->c + (r->first_row + row) * p->c_stride + n0;
+            for (long n = 0; n < columns; n += tile_columns)
+                engine->multiply(groups, a + 4 * panel * tile_rows * groups, scratch.block + 4 * n * groups, c + n, p->c_stride, rows, (int)loram_min(tile_columns, columns - n), accumulate);
+            if (!low_rank || !last) continue;
+            // The strip that was just finished is still in the first-level cache.
+            const char *left = r->packed_left + 4 * panel * f32->tile_rows * rank_groups;
+            for (long n = 0; n < columns; n += f32->tile_columns)
+                f32->multiply(rank_groups, left, scratch.right + 4 * n * rank_groups, c + n, p->c_stride, rows, (int)loram_min(f32->tile_columns, columns - n), 1);
+        }
+    }
+}
+
+/// Without an inner dimension the product is zero.
+static void clear(const loram_matrix_product *p) {
+    if (p->accumulate) return;
+    for (long i = 0; i < p->m; i++) memset(p->c + i * p->c_stride, 0, sizeof(float) * (size_t)p->n);
+}
+
+loram_status loram_run_product(const loram_execution *execution, const loram_matrix_product *product) {
+    const loram_engine *engine = &execution->kernels->engine[execution->compute];
+    if (product->m == 0 || product->n == 0) return LORAM_OK;
+    loram_matrix_product local = *product;
+    if (local.low_rank && local.low_rank->rank == 0) local.low_rank = NULL;
+    if (local.k == 0) {
+        // One block of depth zero would not reach the low-rank term: it becomes the product itself.
+        clear(product);
+        if (!local.low_rank) return LORAM_OK;
+    }
+    run r = {0};
+    r.product = &local;
+    r.engine = engine;
+    r.f32 = &execution->kernels->engine[LORAM_COMPUTE_F32];
+    r.plan = loram_make_plan(engine, local.m, local.n, local.k);
+    if (local.k == 0) {
+        r.plan.blocks = 1;
+        local.accumulate = 1;
+    }
+    size_t needed = lay_out(&r, engine, r.f32, &r.plan, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, NULL);
+    uintptr_t base = ((uintptr_t)execution->workspace + 63) & ~(uintptr_t)63;
+    if (!execution->workspace || base - (uintptr_t)execution->workspace + needed > execution->workspace_bytes) return LORAM_SMALL_WORKSPACE;
+    lay_out(&r, engine, r.f32, &r.plan, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, (char *)base);
+    for (r.first_row = 0; r.first_row < local.m; r.first_row += r.plan.chunk) {
+        r.rows = loram_min(r.plan.chunk, local.m - r.first_row);
+        r.panels = loram_ceil(r.rows, r.plan.panel_rows);
+        loram_run(execution, loram_ceil(r.panels, PACKING_PANELS), pack_a, &r);
+        loram_run(execution, loram_ceil(r.panels, r.plan.task_panels) * loram_ceil(local.n, r.plan.task_columns), compute_tile, &r);
+    }
+    return LORAM_OK;
+}

@@ -1,0 +1,188 @@
+// LoRA's thin products: x A^T, dy B, and the gradients of A and B. All are bound by reading the wide operand once.
+#include "product.h"
+
+enum {
+    /// Tokens per task of a projection: a multiple of every number of tokens that a kernel takes.
+    PROJECT_TOKENS = 24,
+    /// Bytes of factors that stay in the first-level cache while tokens pass by.
+    FACTOR_BYTES = 24576,
+    SHORTEST_RUN = 128,
+    LONGEST_RUN = 2048,
+    /// Columns of a gradient per task, and tokens that are taken at a time.
+    GRADIENT_COLUMNS = 128,
+    GRADIENT_TOKENS = 128,
+    TRANSPOSE_ROWS = 256,
+};
+
+static int valid(const loram_execution *e) { return e && e->kernels && e->workers >= 1; }
+
+/// The workspace's first 64-byte boundary, NULL when fewer than `needed` bytes follow.
+static char *aligned_workspace(const loram_execution *e, size_t needed) {
+    uintptr_t base = ((uintptr_t)e->workspace + 63) & ~(uintptr_t)63;
+    if (!e->workspace || base - (uintptr_t)e->workspace + needed > e->workspace_bytes) return NULL;
+    return (char *)base;
+}
+
+static size_t lanes_bytes(long rank) { return (size_t)PROJECT_TOKENS * (size_t)loram_round_up(rank, 16) * LORAM_LANES * sizeof(float); }
+static size_t sums_bytes(long rank) { return (size_t)GRADIENT_COLUMNS * (size_t)loram_round_up(rank, 16) * sizeof(float); }
+
+size_t loram_thin_workspace(const loram_kernels *kernels, long tokens, long width, long rank, int workers) {
+    (void)kernels;
+    (void)tokens;
+    size_t worker = lanes_bytes(rank) > sums_bytes(rank) ? lanes_bytes(rank) : sums_bytes(rank);
+    return 64 + worker * (size_t)workers + (size_t)loram_round_up(rank * width, 16) * sizeof(float);
+}
+
+// --- h = scale * x A^T -------------------------------------------------------------------------------------------------------------
+
+typedef struct projection {
+    const loram_execution *execution;
+    const float *x;
+    long x_stride, tokens, inputs;
+    const loram_thin_factor *factors;
+    int count;
+    long rank, run;
+    char *scratch;
+} projection;
+
+static void project_tokens(void *context, long index, int worker) {
+    const projection *p = context;
+    const loram_thin_kernels *thin = &p->execution->kernels->thin;
+    const loram_engine *f32 = &p->execution->kernels->engine[LORAM_COMPUTE_F32];
+    float *lanes = (float *)(void *)(p->scratch + (size_t)worker * lanes_bytes(p->rank));
+    long from = index * PROJECT_TOKENS, to = loram_min(from + PROJECT_TOKENS, p->tokens);
+    for (long k = 0; k < p->inputs; k += p->run) {
+        long length = loram_min(p->run, p->inputs - k);
+        for (long t = from; t < to; t += thin->tokens) {
+            int tokens = (int)loram_min(thin->tokens, to - t);
+            const float *x = p->x + t * p->x_stride + k;
+            for (long next = 0; next < thin->tokens && t + thin->tokens + next < to; next++)
+                for (long i = 0; i < length; i += 16) __builtin_prefetch(x + (thin->tokens + next) * p->x_stride + i);
+            float *sums = lanes + (t - from) * p->rank * LORAM_LANES;
+            for (int f = 0; f < p->count; f++) {
+                const loram_thin_factor *factor = &p->factors[f];
+                for (long r = 0; r < factor->rank; r += thin->ranks) {
+                    int ranks = (int)loram_min(thin->ranks, factor->rank - r);
+                    thin->project(sums, x, p->x_stride, tokens, factor->a + r * factor->a_stride + k, factor->a_stride, ranks, length, k > 0);
+                    sums += tokens * ranks * LORAM_LANES;
+                }
+            }
+        }
+    }
+    for (long t = from; t < to; t += thin->tokens) {
+        long tokens = loram_min(thin->tokens, to - t);
+        const float *sums = lanes + (t - from) * p->rank * LORAM_LANES;
+        for (int f = 0; f < p->count; f++) {
+            const loram_thin_factor *factor = &p->factors[f];
+            for (long r = 0; r < factor->rank; r += thin->ranks) {
+                long ranks = loram_min(thin->ranks, factor->rank - r);
+                float total[64];
+                if (p->inputs) f32->sum_lanes(total, sums, tokens * ranks);
+                else memset(total, 0, sizeof total);
+                sums += tokens * ranks * LORAM_LANES;
+                for (long i = 0; i < tokens; i++)
+                    for (long j = 0; j < ranks; j++) factor->h[(t + i) * factor->h_stride + r + j] = factor->scale * total[i * ranks + j];
+            }
+        }
+    }
+}
+
+static loram_status project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count, size_t used) {
+    projection p = {execution, x, x_stride, tokens, inputs, factors, count, 0, 0, NULL};
+    for (int f = 0; f < count; f++) {
+        if (factors[f].rank < 0 || factors[f].rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
+        p.rank += factors[f].rank;
+    }
+    if (p.rank == 0 || tokens == 0) return LORAM_OK;
+    long run = FACTOR_BYTES / (4 * p.rank) / 64 * 64;
+    p.run = run < SHORTEST_RUN ? SHORTEST_RUN : run > LONGEST_RUN ? LONGEST_RUN : run;
+    char *base = aligned_workspace(execution, used + lanes_bytes(p.rank) * (size_t)execution->workers);
+    if (!base) return LORAM_SMALL_WORKSPACE;
+    p.scratch = base + used;
+    loram_run(execution, loram_ceil(tokens, PROJECT_TOKENS), project_tokens, &p);
+    return LORAM_OK;
+}
+
+loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count) {
+    if (!valid(execution) || tokens < 0 || inputs < 0 || count < 0) return LORAM_BAD_ARGUMENT;
+    return project(execution, x, x_stride, tokens, inputs, factors, count, 0);
+}
+
+// --- dh = scale * dy B ---------------------------------------------------------------------------------------------------------------
+
+typedef struct transposition {
+    float *out;
+    const float *in;
+    long in_stride, rows, columns;
+} transposition;
+
+static void transpose_rows(void *context, long index, int worker) {
+    (void)worker;
+    const transposition *t = context;
+    long from = index * TRANSPOSE_ROWS, to = loram_min(from + TRANSPOSE_ROWS, t->rows);
+    for (long column = 0; column < t->columns; column++)
+        for (long row = from; row < to; row++) t->out[column * t->rows + row] = t->in[row * t->in_stride + column];
+}
+
+loram_status loram_thin_project_transposed(const loram_execution *execution, float *dh, long dh_stride, const float *dy, long dy_stride, const float *b, long b_stride, long tokens, long outputs, long rank, float scale) {
+    if (!valid(execution) || tokens < 0 || outputs < 0 || rank < 0 || rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
+    size_t used = (size_t)loram_round_up(rank * outputs, 16) * sizeof(float);
+    char *base = aligned_workspace(execution, used);
+    if (!base) return LORAM_SMALL_WORKSPACE;
+    transposition t = {(float *)(void *)base, b, b_stride, outputs, rank};
+    if (rank) loram_run(execution, loram_ceil(outputs, TRANSPOSE_ROWS), transpose_rows, &t);
+    loram_thin_factor factor = {t.out, outputs, rank, dh, dh_stride, scale};
+    return project(execution, dy, dy_stride, tokens, outputs, &factor, 1, used);
+}
+
+// --- dA += scale * dh^T x, dB += scale * dy^T h ------------------------------------------------------------------------------------------
+
+typedef struct gradient {
+    const loram_execution *execution;
+    float *out;
+    long out_stride;
+    /// out is [width, rank] instead of [rank, width].
+    int transposed;
+    const float *g;
+    long g_stride;
+    const float *v;
+    long v_stride, tokens, width, rank;
+    float scale;
+    char *scratch;
+} gradient;
+
+static void gradient_columns(void *context, long index, int worker) {
+    const gradient *p = context;
+    float *sums = (float *)(void *)(p->scratch + (size_t)worker * sums_bytes(p->rank));
+    long column = index * GRADIENT_COLUMNS, columns = loram_min(GRADIENT_COLUMNS, p->width - column);
+    memset(sums, 0, (size_t)(p->rank * GRADIENT_COLUMNS) * sizeof(float));
+    for (long t = 0; t < p->tokens; t += GRADIENT_TOKENS)
+        p->execution->kernels->thin.outer(sums, GRADIENT_COLUMNS, p->g + t * p->g_stride, p->g_stride, (int)p->rank, p->v + t * p->v_stride + column, p->v_stride, columns, loram_min(GRADIENT_TOKENS, p->tokens - t));
+    if (p->transposed) {
+        for (long i = 0; i < columns; i++)
+            for (long r = 0; r < p->rank; r++) p->out[(column + i) * p->out_stride + r] += p->scale * sums[r * GRADIENT_COLUMNS + i];
+    } else {
+        for (long r = 0; r < p->rank; r++)
+            for (long i = 0; i < columns; i++) p->out[r * p->out_stride + column + i] += p->scale * sums[r * GRADIENT_COLUMNS + i];
+    }
+}
+
+static loram_status run_gradient(gradient *p) {
+    const loram_execution *e = p->execution;
+    if (!valid(e) || p->tokens < 0 || p->width < 0 || p->rank < 0 || p->rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
+    if (p->rank == 0 || p->width == 0) return LORAM_OK;
+    p->scratch = aligned_workspace(e, sums_bytes(p->rank) * (size_t)e->workers);
+    if (!p->scratch) return LORAM_SMALL_WORKSPACE;
+    loram_run(e, loram_ceil(p->width, GRADIENT_COLUMNS), gradient_columns, p);
+    return LORAM_OK;
+}
+
+loram_status loram_thin_gradient_a(const loram_execution *execution, float *da, long da_stride, const float *dh, long dh_stride, const float *x, long x_stride, long tokens, long inputs, long rank, float scale) {
+    gradient p = {execution, da, da_stride, 0, dh, dh_stride, x, x_stride, tokens, inputs, rank, scale, NULL};
+    return run_gradient(&p);
+}
+
+loram_status loram_thin_gradient_b(const loram_execution *execution, float *db, long db_stride, const float *dy, long dy_stride, const float *h, long h_stride, long tokens, long outputs, long rank, float scale) {
+    gradient p = {execution, db, db_stride, 1, h, h_stride, dy, dy_stride, tokens, outputs, rank, scale, NULL};
+    return run_gradient(&p);
+}
