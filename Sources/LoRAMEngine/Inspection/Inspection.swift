@@ -85,7 +85,7 @@ public struct Inspection: Sendable {
     }
 
     private mutating func readCheckpoint() throws {
-        let checkpoint = try Checkpoint(directory: path)
+        let checkpoint = try Checkpoint(directory: path, anyQuantization: true)
         config = checkpoint.config
         parameterCount = checkpoint.config.parameterCount
         for (number, name) in checkpoint.shardNames.enumerated() {
@@ -96,12 +96,10 @@ public struct Inspection: Sendable {
         for key in ["method", "ratio", "quantization_config"] {
             if let value = checkpoint.configuration[key] { details.append(JSONMember(key, value)) }
         }
-        if checkpoint.configuration["quantization_config"] == nil {
-            do {
-                try checkpoint.validate()
-            } catch {
-                problem = "\(error)"
-            }
+        do {
+            try Checkpoint(directory: path).validate()
+        } catch {
+            problem = "\(error)"
         }
         let planPath = "\(path)/\(Self.planName)"
         if FilePath.isRegularFile(planPath) {

@@ -12,6 +12,8 @@ public final class Checkpoint: TensorSource {
     public let config: LlamaConfig
     /// config.json as it stands, with keys that `LlamaConfig` does not keep.
     public let configuration: JSONValue
+    /// How the linear layers are stored; nil for plain weights.
+    public let quantization: QuantizationConfig?
     /// File names of the shards, in the order in which the index first names them.
     public let shardNames: [String]
     /// Tensor names in the index's order, with the shard of each; nil for a single file, whose own header knows.
@@ -25,12 +27,19 @@ public final class Checkpoint: TensorSource {
 
     /// Reads config.json and the index, and sees that every shard is there; opens none.
     ///
-    /// - Throws: `FileError`, `ConfigError`, `CheckpointError`.
-    public init(directory: String) throws {
+    /// - Throws: `FileError`, `ConfigError` (also for a quantization other than NF4), `CheckpointError`.
+    public convenience init(directory: String) throws {
+        try self.init(directory: directory, anyQuantization: false)
+    }
+
+    /// - Parameter anyQuantization: accept a checkpoint whose quantization cannot be read, to look at its tensors.
+    init(directory: String, anyQuantization: Bool) throws {
         let configPath = "\(directory)/\(Self.configName)"
         self.directory = directory
         configuration = try ConfigFields(file: configPath).object
         config = try LlamaConfig(json: configuration, path: configPath)
+        let fields = ConfigFields(configuration, path: configPath)
+        quantization = anyQuantization ? try? QuantizationConfig(fields) : try QuantizationConfig(fields)
         // transformers also prefers the single file where both are there.
         if FilePath.isRegularFile("\(directory)/\(Self.weightsName)") {
             shardNames = [Self.weightsName]
@@ -130,9 +139,10 @@ public final class Checkpoint: TensorSource {
 
     /// The bytes of a weight of the model: F32, F16 or BF16 and of the given shape.
     ///
-    /// - Throws: `CheckpointError`, errors of opening the file.
+    /// - Throws: `CheckpointError`, also for a quantized weight; errors of opening the file.
     public func weight(_ name: String, shape: [Int]) throws -> TensorView {
         let view = try tensor(name)
+        if isNF4(name) { throw CheckpointError.quantized(path: view.origin, tensor: name) }
         guard view.shape == shape else {
             throw CheckpointError.wrongShape(path: view.origin, tensor: name, expected: shape, found: view.shape)
         }
@@ -142,23 +152,31 @@ public final class Checkpoint: TensorSource {
         return view
     }
 
+    /// A quantized weight is dequantized.
     public func copyFloats(
         _ name: String, shape: [Int], rows: Range<Int>?, into destination: UnsafeMutablePointer<Float>
     ) throws {
-        let view = try weight(name, shape: shape)
         let elements = Self.elements(of: rows, shape: shape)
-        try view.copyFloats(elements, into: destination)
+        let origin: String
+        if let quantized = try nf4(name, shape: shape) {
+            quantized.copyFloats(rows: rows, into: destination)
+            origin = quantized.origin
+        } else {
+            let view = try weight(name, shape: shape)
+            try view.copyFloats(elements, into: destination)
+            origin = view.origin
+        }
         if let offset = FloatConversion.firstNonFinite(destination, count: elements.count) {
-            throw CheckpointError.nonFinite(path: view.origin, tensor: name, element: elements.lowerBound + offset)
+            throw CheckpointError.nonFinite(path: origin, tensor: name, element: elements.lowerBound + offset)
         }
     }
 
     /// Opens every shard and checks that all weights of the model are there with the right shapes and types, and that the index
-    /// tells the truth. Reads headers only.
+    /// tells the truth. Reads headers and quantization states only.
     ///
-    /// - Throws: `CheckpointError`, `SafetensorsError`, `FileError`.
+    /// - Throws: `CheckpointError`, `QuantizationError`, `SafetensorsError`, `FileError`.
     public func validate() throws {
-        for (name, shape) in WeightLayout.names(config) { _ = try weight(name, shape: shape) }
+        for (name, shape) in WeightLayout.names(config) where try nf4(name, shape: shape) == nil { _ = try weight(name, shape: shape) }
         for name in try tensorNames() { _ = try tensor(name) }
     }
 

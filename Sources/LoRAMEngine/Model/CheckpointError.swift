@@ -9,6 +9,8 @@ public enum CheckpointError: DiagnosedError, Equatable {
     case missingTensor(directory: String, tensor: String)
     case wrongShape(path: String, tensor: String, expected: [Int], found: [Int])
     case wrongDType(path: String, tensor: String, found: DType)
+    /// A weight in 4 bit where its plain values are wanted.
+    case quantized(path: String, tensor: String)
     case nonFinite(path: String, tensor: String, element: Int)
     case noSpace(path: String, needed: Int, available: Int)
 
@@ -28,6 +30,8 @@ public enum CheckpointError: DiagnosedError, Equatable {
             "\(path): tensor \(tensor): expected shape \(expected), as config.json implies, found \(found)"
         case .wrongDType(let path, let tensor, let found):
             "\(path): tensor \(tensor): expected F32, F16 or BF16, found \(found.rawValue)"
+        case .quantized(let path, let tensor):
+            "\(path): tensor \(tensor): expected F32, F16 or BF16, found NF4; use the checkpoint that was quantized"
         case .nonFinite(let path, let tensor, let element):
             "\(path): tensor \(tensor): expected finite values, found NaN or infinity at element \(element); the weights are broken"
         case .noSpace(let path, let needed, let available):

@@ -13,6 +13,9 @@ public final class CheckpointWriter {
 
     private let directory: AtomicDirectory
     private let shards: [(name: String, tensors: [TensorInfo])]
+    private let deferred: Set<String>
+    /// What was given for deferred tensors, until their shard is complete and after.
+    private var deferredBytes: [String: [UInt8]] = [:]
     private let shardByTensor: [String: Int]
     private var current = 0
     private var writer: SafetensorsWriter
@@ -22,12 +25,13 @@ public final class CheckpointWriter {
     /// - Parameters:
     ///   - path: directory to make.
     ///   - tensors: in the order in which they will be streamed.
+    ///   - deferred: those among them that are not streamed but given by `setDeferred`: lists of U8 whose declared length is a bound.
     ///   - configuration: contents of config.json, see `LlamaConfig.configJSON`; one with `auto_map` gets `ModelingScript` beside it.
     ///   - companionsFrom: a directory whose tokenizer files are copied, those that are there.
     ///   - replacing: whether an existing directory may be replaced.
     /// - Throws: `FileError`, `SafetensorsError`, `CheckpointError.noSpace`.
     public init(
-        path: String, tensors: [TensorInfo], configuration: JSONValue, companionsFrom: String? = nil,
+        path: String, tensors: [TensorInfo], deferred: Set<String> = [], configuration: JSONValue, companionsFrom: String? = nil,
         maxShardByteCount: Int = defaultMaxShardByteCount, replacing: Bool = false
     ) throws {
         for tensor in tensors where TensorInfo.checkedByteCount(tensor.shape, tensor.dtype) == nil {
@@ -41,13 +45,13 @@ public final class CheckpointWriter {
             }
         }
         self.shardByTensor = shardByTensor
+        self.deferred = deferred
         directory = try AtomicDirectory(path, replacing: replacing)
         try Self.checkSpace(directory.temporaryPath, finalPath: path, needed: tensors.reduce(0) { $0 + $1.byteCount })
-        writer = try SafetensorsWriter(path: directory.path(shards[0].name), tensors: shards[0].tensors)
+        writer = try Self.writer(directory, shards[0], deferred)
 
         try addFile(Checkpoint.configName, configuration.serializedBytes(pretty: true) + [0x0a])
         if configuration["auto_map"] != nil { try addFile(ModelingScript.fileName, Array(ModelingScript.text.utf8)) }
-        if shards.count > 1 { try addFile(Checkpoint.indexName, Self.index(shards).serializedBytes(pretty: true) + [0x0a]) }
         for name in companionsFrom == nil ? [] : Self.companionNames {
             let source = "\(companionsFrom!)/\(name)"
             guard FilePath.isRegularFile(source) else { continue }
@@ -76,28 +80,48 @@ public final class CheckpointWriter {
         try writer.append(floats: values, count: count, to: name)
     }
 
+    /// The bytes of a deferred tensor, before its shard is complete: at the latest when the tensor declared after it begins.
+    public func setDeferred(_ bytes: [UInt8], _ name: String) {
+        deferredBytes[name] = bytes
+    }
+
     /// Completes the last shard and gives the directory its name.
     ///
     /// - Throws: `SafetensorsError.writtenOutOfOrder` if bytes are missing; `FileError`.
     public func finish() throws {
         while current + 1 < shards.count { try turnToNextShard() }
-        try writer.finish()
+        try finishShard()
+        if shards.count > 1 { try addFile(Checkpoint.indexName, index().serializedBytes(pretty: true) + [0x0a]) }
         try directory.commit()
     }
 
     private func turnToShard(of name: String) throws {
         guard let shard = shardByTensor[name], shard != current else { return }
-        guard shard == current + 1 else {
+        // A shard may hold nothing but deferred tensors, which nobody streams.
+        guard shard > current, (current + 1..<shard).allSatisfy({ shards[$0].tensors.allSatisfy { deferred.contains($0.name) } }) else {
             throw SafetensorsError.writtenOutOfOrder(
                 path: writer.path, expected: "tensors in their declared order", found: "tensor \(name)")
         }
-        try turnToNextShard()
+        while current < shard { try turnToNextShard() }
     }
 
     private func turnToNextShard() throws {
-        try writer.finish()
+        try finishShard()
         current += 1
-        writer = try SafetensorsWriter(path: directory.path(shards[current].name), tensors: shards[current].tensors)
+        writer = try Self.writer(directory, shards[current], deferred)
+    }
+
+    private static func writer(_ directory: AtomicDirectory, _ shard: (name: String, tensors: [TensorInfo]), _ deferred: Set<String>) throws -> SafetensorsWriter {
+        try SafetensorsWriter(
+            path: directory.path(shard.name), tensors: shard.tensors.filter { !deferred.contains($0.name) },
+            deferred: shard.tensors.filter { deferred.contains($0.name) })
+    }
+
+    private func finishShard() throws {
+        for tensor in shards[current].tensors {
+            if let bytes = deferredBytes[tensor.name] { try writer.setDeferred(bytes, tensor.name) }
+        }
+        try writer.finish()
     }
 
     /// Fills shards in order; a tensor is never split, so one larger than the limit has a shard of its own.
@@ -121,8 +145,13 @@ public final class CheckpointWriter {
         return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
     }
 
-    private static func index(_ shards: [(name: String, tensors: [TensorInfo])]) -> JSONValue {
-        let total = shards.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.byteCount } }
+    /// Bytes of all tensors; of deferred ones what was given.
+    public var byteCount: Int {
+        shards.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + (deferredBytes[$1.name]?.count ?? $1.byteCount) } }
+    }
+
+    private func index() -> JSONValue {
+        let total = byteCount
         let map = shards.flatMap { shard in shard.tensors.map { JSONMember($0.name, .string(shard.name)) } }
         return ["metadata": ["total_size": .integer(total)], "weight_map": .object(map)]
     }

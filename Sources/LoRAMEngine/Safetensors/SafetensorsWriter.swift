@@ -8,6 +8,11 @@ public final class SafetensorsWriter {
     public let path: String
     public let tensors: [TensorInfo]
     private let file: OutputFile
+    /// Tensors whose bytes are given whole and go behind all others, with the most that they may take.
+    private let deferred: [TensorInfo]
+    private var deferredBytes: [String: [UInt8]] = [:]
+    private let metadata: [(key: String, value: String)]
+    private let headerByteCount: Int
     /// Tensor that takes the next bytes, and how many it still wants.
     private var current = 0
     private var remaining = 0
@@ -15,12 +20,21 @@ public final class SafetensorsWriter {
 
     /// - Parameters:
     ///   - tensors: names must differ; their data follow in this order.
+    ///   - deferred: one-dimensional U8 tensors whose lengths are not known yet: their shapes are upper bounds, `setDeferred` gives
+    ///     the bytes.
     ///   - metadata: `format: pt` is what Hugging Face's readers look for.
     /// - Throws: `FileError`, `SafetensorsError.duplicateName`, `.shapeTooLarge`, `.headerTooLong`.
-    public init(path: String, tensors: [TensorInfo], metadata: [(key: String, value: String)] = [("format", "pt")]) throws {
+    public init(
+        path: String, tensors: [TensorInfo], deferred: [TensorInfo] = [], metadata: [(key: String, value: String)] = [("format", "pt")]
+    ) throws {
+        precondition(deferred.allSatisfy { $0.dtype == .u8 && $0.shape.count == 1 }, "a deferred tensor is a list of bytes")
         self.path = path
         self.tensors = tensors
-        let header = try Self.header(path: path, tensors: tensors, metadata: metadata)
+        self.deferred = deferred
+        self.metadata = metadata
+        // Shorter tensors make no longer header: the final one fits where this one stands.
+        let header = try Self.header(path: path, tensors: tensors + deferred, metadata: metadata)
+        headerByteCount = header.count
         file = try OutputFile(path: path)
         try file.write(header)
         remaining = tensors.first?.byteCount ?? 0
@@ -28,7 +42,11 @@ public final class SafetensorsWriter {
     }
 
     /// Length field and JSON text, ready to write.
-    private static func header(path: String, tensors: [TensorInfo], metadata: [(key: String, value: String)]) throws -> [UInt8] {
+    ///
+    /// - Parameter minByteCount: what the header takes at least, a multiple of the alignment.
+    private static func header(
+        path: String, tensors: [TensorInfo], metadata: [(key: String, value: String)], minByteCount: Int = 0
+    ) throws -> [UInt8] {
         var members: [JSONMember] = []
         if !metadata.isEmpty {
             members.append(JSONMember("__metadata__", .object(metadata.map { JSONMember($0.key, .string($0.value)) })))
@@ -53,7 +71,7 @@ public final class SafetensorsWriter {
             offset = end
         }
         let text = JSONValue.object(members).serializedBytes()
-        let total = (8 + text.count + dataAlignment - 1) / dataAlignment * dataAlignment
+        let total = max(minByteCount, (8 + text.count + dataAlignment - 1) / dataAlignment * dataAlignment)
         guard total - 8 <= SafetensorsHeader.maxHeaderByteCount else {
             throw SafetensorsError.headerTooLong(
                 path: path, byteCount: UInt64(total - 8), limit: SafetensorsHeader.maxHeaderByteCount)
@@ -111,6 +129,30 @@ public final class SafetensorsWriter {
         }
     }
 
+    /// The bytes of a deferred tensor, at any time before `finish()`.
+    ///
+    /// - Throws: `SafetensorsError.writtenOutOfOrder` for one that was not declared, or for more bytes than were.
+    public func setDeferred(_ bytes: [UInt8], _ name: String) throws {
+        guard let info = deferred.first(where: { $0.name == name }), bytes.count <= info.byteCount else {
+            throw SafetensorsError.writtenOutOfOrder(path: path, expected: "a deferred tensor within its bound", found: "\(bytes.count) bytes of \(name)")
+        }
+        deferredBytes[name] = bytes
+    }
+
+    /// Appends the deferred tensors and corrects their lengths in the header.
+    private func writeDeferred() throws {
+        if deferred.isEmpty { return }
+        var exact: [TensorInfo] = []
+        for info in deferred {
+            guard let bytes = deferredBytes[info.name] else {
+                throw SafetensorsError.writtenOutOfOrder(path: path, expected: "bytes of tensor \(info.name)", found: "the end")
+            }
+            exact.append(TensorInfo(name: info.name, dtype: info.dtype, shape: [bytes.count]))
+            try file.write(bytes)
+        }
+        try file.overwrite(try Self.header(path: path, tensors: tensors + exact, metadata: metadata, minByteCount: headerByteCount), at: 0)
+    }
+
     /// Syncs the file and gives it its name.
     ///
     /// - Throws: `SafetensorsError.writtenOutOfOrder` if bytes are missing; `FileError.cannotWrite`.
@@ -118,6 +160,7 @@ public final class SafetensorsWriter {
         guard current == tensors.count else {
             throw SafetensorsError.writtenOutOfOrder(path: path, expected: expectation, found: "the end")
         }
+        try writeDeferred()
         try file.finish()
     }
 

@@ -44,6 +44,22 @@ public final class OutputFile {
         used += bytes.count
     }
 
+    /// Replaces bytes that were written before, at their offset from the file's start.
+    ///
+    /// - Precondition: the range was written.
+    /// - Throws: `FileError.cannotWrite`.
+    public func overwrite(_ bytes: [UInt8], at offset: Int) throws {
+        try flush()
+        try bytes.withUnsafeBytes { bytes in
+            var done = 0
+            while done < bytes.count {
+                let written = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+                if written < 0, errno != EINTR { throw FileError.cannotWrite(path: path, call: "pwrite", code: errno) }
+                done += max(written, 0)
+            }
+        }
+    }
+
     public func write(_ bytes: [UInt8]) throws {
         try bytes.withUnsafeBytes { try write($0) }
     }

@@ -90,4 +90,32 @@ import Testing
                 == .duplicateName(path: path, tensor: "a"))
         #expect(throws: FileError.self) { try SafetensorsWriter(path: directory.path("no/such/file"), tensors: tensors) }
     }
+
+    /// Lengths that are known only at the end, also where they change the number of digits in the header.
+    @Test func deferredTensorsGoLast() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("d.safetensors")
+        func writer() throws -> SafetensorsWriter {
+            try SafetensorsWriter(
+                path: path, tensors: [TensorInfo(name: "a", dtype: .f32, shape: [2])],
+                deferred: [TensorInfo(name: "s", dtype: .u8, shape: [1000]), TensorInfo(name: "t", dtype: .u8, shape: [10])])
+        }
+        let file = try writer()
+        try file.setDeferred([1, 2, 3], "s")
+        try file.append(floats: [1, 2], count: 2, to: "a")
+        try file.setDeferred(Array(repeating: 9, count: 10), "t")
+        try file.finish()
+        let read = try SafetensorsFile(path: path)
+        #expect(read.tensors.map(\.name) == ["a", "s", "t"] && read.header.dataStart % 4096 == 0)
+        #expect(try read.tensor("s").withBytes { Array($0) } == [1, 2, 3])
+        #expect(try read.tensor("t").shape == [10])
+        #expect(read.metadata.map { "\($0.key)=\($0.value)" } == ["format=pt"])
+
+        let second = try writer()
+        #expect(throws: SafetensorsError.self) { try second.setDeferred(Array(repeating: 9, count: 11), "t") }
+        #expect(throws: SafetensorsError.self) { try second.setDeferred([1], "a") }
+        try second.append(floats: [1, 2], count: 2, to: "a")
+        try second.setDeferred([1], "t")
+        #expect(throws: SafetensorsError.self) { try second.finish() }
+    }
 }
