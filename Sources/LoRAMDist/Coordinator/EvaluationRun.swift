@@ -45,7 +45,8 @@ public enum EvaluationRun {
             source: model.source,
             range: StageRange(layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
             training: .none(adapter: adapter?.lora),
-            capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool)
+            capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool,
+            kernels: job.kernels, storage: job.recipe.weightStorage)
         if let adapter { try stage.loadParameters(from: adapter) }
         let result = try Evaluator(stage: stage, seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker).score(data)
         try grid.free()

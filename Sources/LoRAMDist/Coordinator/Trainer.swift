@@ -45,7 +45,7 @@ public final class Trainer {
     /// - Throws: errors of weights, data, topology and memory; all ranks of the grid throw or none (the caller wraps this in `together`).
     public init(
         settings: TrainingSettings, source: any TensorSource, data: TrainingData, grid: ProcessGrid, seat: ProcessGrid.Seat, pool: ThreadPool,
-        marker: ProgressMarker
+        kernels: ComputeKernels, storage: WeightStorage, marker: ProgressMarker
     ) throws {
         let config = source.config, dims = grid.dims, position = seat.position
         self.settings = settings
@@ -75,7 +75,7 @@ public final class Trainer {
                 tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, executor.slotCount),
                 recomputation: settings.recomputation,
                 recomputesAhead: schedule.actions[position.stage].contains { $0.kind == .recompute }),
-            pool: pool, seed: settings.seed)
+            pool: pool, kernels: kernels, storage: storage, seed: settings.seed)
         exchange = GradientExchange(count: stage.layout.count, groups: groups, replicas: seat.replicas, marker: marker)
         trainingStage = TrainingStage(stage: stage, exchange: exchange, groups: groups, replica: position.replica)
         reduction = StepReduction(groups: groups)

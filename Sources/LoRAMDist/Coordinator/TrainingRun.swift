@@ -44,7 +44,8 @@ public struct TrainingRun {
         }
         job.marker.mark("loading the stage")
         trainer = try Trainer(
-            settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, marker: job.marker)
+            settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
+            storage: recipe.weightStorage, marker: job.marker)
         directory = try world.together {
             grid.isCoordinator ? try RunDirectory(output, phase: phase, recipe: recipe, resume: resume) : nil
         }
@@ -127,6 +128,9 @@ public struct TrainingRun {
 }
 
 extension Recipe {
+    /// `compute.weights`.
+    public var weightStorage: WeightStorage { WeightStorage(place: compute.weights == .resident ? .resident : .mapped) }
+
     /// `recovery.fill` with its seed.
     public var recoveryFill: AdapterRecovery.Fill { recovery.fill == .normal ? .normal(seed: seed) : .zero }
 }
