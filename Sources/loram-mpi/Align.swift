@@ -6,7 +6,8 @@ struct Align: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Continual pre-training of a checkpoint's full weights; also pre-training from random ones.",
         discussion: """
-            Trains all weights but those of `alignment.frozen` on `alignment.data`, and writes the checkpoint `output`/aligned.
+            Trains all weights but those of `alignment.frozen` on `alignment.data`, and writes the checkpoint `output`/aligned. \
+            Starts from trained_on, else from `output`/pruned or the model itself, whichever is there first.
 
               mpirun -np 4 loram-mpi align --recipe recipe.yaml --set trained_on=pruned
               mpirun -np 2 loram-mpi align --set model=tiny/config.json --set synthetic_seed=1 --set alignment.frozen=[] \\

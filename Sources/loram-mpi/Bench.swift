@@ -20,10 +20,10 @@ struct BenchStep: ParsableCommand {
             """)
 
     @Option(help: "Preset, checkpoint directory or config.json; else the shape below.") var model: String?
-    @Option var hidden = 1024
+    @Option(help: "Hidden size.") var hidden = 1024
     @Option(help: "MLP width.") var inter = 2816
-    @Option var layers = 8
-    @Option var heads = 16
+    @Option(help: "Layers.") var layers = 8
+    @Option(help: "Attention heads.") var heads = 16
     @Option(help: "Key-value heads.") var kv = 16
     @Option(help: "Vocabulary.") var vocab = 32000
     @Option(help: "Samples of the step.") var batch = 4

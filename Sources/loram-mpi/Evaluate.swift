@@ -12,7 +12,8 @@ struct Evaluate: ParsableCommand {
               mpirun -np 4 loram-mpi evaluate --model pruned --perplexity test.txt --set parallel.stages=4
 
             A document longer than the window is cut into disjoint windows, each with BOS; every token is scored once. Instruction \
-            data are scored as with data.template; --answers-only leaves the prompts out.
+            data are scored as with data.template; --answers-only leaves the prompts out. Over several ranks \
+            every rank holds the whole model unless parallel.stages says otherwise.
             """)
 
     @OptionGroup var recipe: RecipeOptions
@@ -26,9 +27,8 @@ struct Evaluate: ParsableCommand {
     @Flag(help: "Report as JSON.") var json = false
 
     func run() throws {
-        let values: [(String, String?)] = [("model", model), ("data.template", template)]
-        let overrides = values.compactMap { key, value in value.map { "\(key)=\($0)" } }
-        try Job.run(recipeFile: recipe.recipe, overrides: recipe.overrides + overrides) { job in
+        let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
+        try Job.run(recipeFile: recipe.recipe, overrides: overrides) { job in
             let recipe = job.recipe
             let settings = EvaluationRun.Settings(
                 model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter,

@@ -10,7 +10,7 @@ struct Inspect: ParsableCommand {
               loram-mpi inspect runs/x/adapter --json
             """)
 
-    @Argument(help: "Safetensors file, checkpoint, adapter or tokenizer.") var path: String
+    @Argument(help: "Safetensors file, checkpoint, config.json, adapter or tokenizer file.") var path: String
     @Flag(help: "Report as JSON.") var json = false
 
     func run() throws {

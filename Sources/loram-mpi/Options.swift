@@ -7,10 +7,16 @@ struct RecipeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Recipe file (YAML).", valueName: "file"))
     var recipe: String?
 
-    @Option(name: .customLong("set"), help: ArgumentHelp("Override a recipe key; may be given many times.", valueName: "key=value"))
+    @Option(name: .customLong("set"), help: ArgumentHelp("Override a recipe key, such as optimizer.learning_rate=1e-4; may be given many times.", valueName: "key=value"))
     var overrides: [String] = []
 
     func load() throws -> Recipe { try Recipe.load(file: recipe, overrides: overrides) }
+
+    /// Overrides for the flags that were given, behind those of --set. No character of a text is YAML.
+    func overrides(texts: [(key: String, value: String?)], numbers: [(key: String, value: (any Numeric)?)] = []) -> [String] {
+        overrides + texts.compactMap { key, value in value.map { Recipe.override(key, text: $0) } }
+            + numbers.compactMap { key, value in value.map { "\(key)=\($0)" } }
+    }
 }
 
 extension JSONValue {

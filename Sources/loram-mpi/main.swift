@@ -4,6 +4,8 @@ import LoRAMEngine
 
 // OpenBLAS's kernels are settled before anything else: this may start the program again.
 ProcessStart.useBestBLASKernels()
+// A mapped file that is cut short while in use ends in one line.
+TruncationGuard.install()
 
 do {
     // A flag with an optional value is not in ArgumentParser's grammar.

@@ -13,6 +13,39 @@ public enum MPIRun {
         public func errorLines(containing text: String) -> [String] {
             standardError.split(separator: "\n").map(String.init).filter { $0.contains(text) }
         }
+        /// Lines on standard error without mpirun's: its banners stand between rows of dashes, its notices begin with [host:process].
+        public var ownErrorLines: [String] {
+            var own: [String] = [], isBanner = false
+            for line in standardError.split(separator: "\n") {
+                if line.count > 20, line.allSatisfy({ $0 == "-" }) {
+                    isBanner.toggle()
+                } else if !isBanner, line.firstMatch(of: /^\[[^\]]*:\d+\]/) == nil {
+                    own.append(String(line))
+                }
+            }
+            return own
+        }
+    }
+
+    /// A job that goes on.
+    public struct Job {
+        fileprivate let process: Process
+
+        public var isRunning: Bool { process.isRunning }
+
+        /// Ends the last rank as a crash would, without a chance to clean up.
+        public func killLastRank() {
+            if let rank = ranks.last { kill(rank, SIGKILL) }
+        }
+
+        /// Process ids of the ranks: mpirun's children.
+        private var ranks: [pid_t] {
+            let tasks = "/proc/\(process.processIdentifier)/task"
+            return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).flatMap { task in
+                let children = (try? String(contentsOfFile: "\(tasks)/\(task)/children", encoding: .utf8)) ?? ""
+                return children.split(whereSeparator: \.isWhitespace).compactMap { pid_t($0) }
+            }.sorted()
+        }
     }
 
     public enum Failure: Error { case executableNotFound(String) }
@@ -47,10 +80,10 @@ public enum MPIRun {
         throw Failure.executableNotFound(name)
     }
 
-    /// Runs `executable arguments` on `ranks` ranks; 0 runs it without mpirun. `options` go to mpirun.
+    /// Runs `executable arguments` on `ranks` ranks; 0 runs it without mpirun. `options` go to mpirun. `meanwhile` is called while it runs.
     public static func run(
         _ executable: String, _ arguments: [String], ranks: Int, options: [String] = [], environment extra: [String: String] = [:],
-        workingDirectory: String? = nil
+        workingDirectory: String? = nil, meanwhile: (Job) throws -> Void = { _ in }
     ) throws -> Outcome {
         oneAtATime.lock()
         defer { oneAtATime.unlock() }
@@ -74,6 +107,8 @@ public enum MPIRun {
         process.standardOutput = outputs[0].handle
         process.standardError = outputs[1].handle
         try process.run()
+        defer { process.waitUntilExit() }
+        try meanwhile(Job(process: process))
         process.waitUntilExit()
         func text(_ path: String) throws -> String {
             String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)

@@ -20,8 +20,8 @@ extension StepBenchmark {
     ) throws(BenchmarkError) -> LlamaConfig {
         for (name, value) in [
             ("hidden", hidden), ("inter", inter), ("layers", layers), ("heads", heads), ("kv", keyValueHeads), ("vocab", vocabulary), ("seq", positions),
-        ] where value < 1 {
-            throw .badArgument(name: name, expected: "at least 1", found: "\(value)")
+        ] {
+            try check(name, value)
         }
         guard hidden % heads == 0, hidden / heads % 2 == 0 else {
             throw .badArgument(name: "heads", expected: "a divisor of hidden \(hidden) that leaves an even head size", found: "\(heads)")
@@ -41,8 +41,10 @@ extension StepBenchmark {
             guard let site = LinearSite(rawValue: String(name)) else {
                 throw .badArgument(name: "targets", expected: LinearSite.allCases.map(\.rawValue).joined(separator: ","), found: String(name))
             }
+            guard !sites.contains(site) else { throw .badArgument(name: "targets", expected: "each site once", found: targets) }
             sites.append(site)
         }
+        guard !sites.isEmpty else { throw .badArgument(name: "targets", expected: "at least one site", found: "none") }
         return LoRAConfig(rank: rank, alpha: 16, targets: sites)
     }
 
@@ -56,6 +58,27 @@ extension StepBenchmark {
             throw .badArgument(name: "recompute", expected: Recomputation.allCases.map(\.rawValue).joined(separator: " or "), found: name)
         }
         return value
+    }
+}
+
+extension StepBenchmark {
+    /// Within this, sizes of buffers do not overflow.
+    private static let largestArgument = 1 << 24
+
+    static func check(_ name: String, _ value: Int) throws(BenchmarkError) {
+        guard (1...largestArgument).contains(value) else {
+            throw .badArgument(name: name, expected: "1 to \(largestArgument)", found: "\(value)")
+        }
+    }
+}
+
+extension StepBenchmark.Settings {
+    /// - Throws: `BenchmarkError` for a number that no step can have, before anything is allocated.
+    func check() throws(BenchmarkError) {
+        for (name, value) in [("batch", batch), ("seq", length), ("steps", steps), ("threads", threads)] { try StepBenchmark.check(name, value) }
+        guard length <= config.maxPositionCount else {
+            throw .badArgument(name: "seq", expected: "at most the model's \(config.maxPositionCount) positions", found: "\(length)")
+        }
     }
 }
 

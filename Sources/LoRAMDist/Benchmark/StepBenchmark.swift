@@ -52,7 +52,10 @@ public struct StepBenchmark {
     }
 
     /// Runs one uncounted and `steps` counted steps: forward, backward, AdamW.
+    ///
+    /// - Throws: `BenchmarkError`; errors of memory and threads.
     public static func run(_ settings: Settings) throws -> Report {
+        try settings.check()
         let config = settings.config, tokens = settings.batch * settings.length
         let pool = try ThreadPool(threadCount: settings.threads, spinning: settings.threads <= Machine.availableProcessorCount)
         let kernels = try ComputeKernels(type: settings.compute, name: settings.kernels)

@@ -26,7 +26,7 @@ public enum EvaluationRun {
             let model = try ModelReference.open(settings.model, syntheticSeed: settings.syntheticSeed)
             let config = model.config
             guard settings.data.length <= config.maxPositionCount else {
-                throw TrainingError.windowBeyondPositions(length: settings.data.length, positions: config.maxPositionCount)
+                throw TrainingError.windowBeyondPositions(key: "--length", length: settings.data.length, positions: config.maxPositionCount)
             }
             let adapter = try settings.adapter.map { try Adapter(directory: $0) }
             try adapter?.validate(for: config)
@@ -40,14 +40,19 @@ public enum EvaluationRun {
         let (grid, seat) = try job.makeGrid(layers: config.layerCount, allowsReplicas: { _ in true })
         let cost = ModelCost(
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.data.length, recompute: false)
-        let partition = try cost.partition(stages: grid.dims.stages), stageIndex = seat.position.stage
-        let stage = try ModelStage(
-            source: model.source,
-            range: StageRange(layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-            training: .none(adapter: adapter?.lora),
-            capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool,
-            kernels: job.kernels, storage: job.recipe.weightStorage)
-        if let adapter { try stage.loadParameters(from: adapter) }
+        let stageIndex = seat.position.stage
+        let stage = try job.world.together {
+            let partition = try cost.partition(stages: grid.dims.stages)
+            let stage = try ModelStage(
+                source: model.source,
+                range: StageRange(
+                    layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
+                training: .none(adapter: adapter?.lora),
+                capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool,
+                kernels: job.kernels, storage: job.recipe.weightStorage)
+            if let adapter { try stage.loadParameters(from: adapter) }
+            return stage
+        }
         let result = try Evaluator(stage: stage, seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker).score(data)
         try grid.free()
         return result

@@ -42,53 +42,80 @@ public final class Trainer {
     private let tiedRequests = (Request(), Request())
     private let tiedBuffer: FloatBuffer?
 
-    /// - Throws: errors of weights, data, topology and memory; all ranks of the grid throw or none (the caller wraps this in `together`).
+    /// What a rank makes without any other, and what may fail on one rank alone.
+    private struct Parts {
+        let groups: GradientGroups
+        let partition: Partition
+        let executor: ScheduleExecutor
+        let stage: ModelStage
+        let momentArena: Arena
+        let moments: [UnsafeMutablePointer<Float>]
+
+        init(
+            _ settings: TrainingSettings, _ source: any TensorSource, _ dims: ParallelDims, _ seat: ProcessGrid.Seat, _ pool: ThreadPool,
+            _ kernels: ComputeKernels, _ storage: WeightStorage, _ marker: ProgressMarker
+        ) throws {
+            let config = source.config, position = seat.position
+            guard settings.data.length <= config.maxPositionCount else {
+                throw TrainingError.windowBeyondPositions(
+                    key: settings.phase == .align ? "alignment.data.length" : "data.length", length: settings.data.length,
+                    positions: config.maxPositionCount)
+            }
+            groups = try GradientGroups(
+                globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups,
+                replicas: dims.replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)
+            partition = try Trainer.cost(config, settings).partition(stages: dims.stages)
+            let range = StageRange(
+                layers: partition.layers[position.stage], isFirst: position.stage == 0, isLast: position.stage == dims.stages - 1)
+            let schedule = Schedule.training(
+                settings.parallel.pipeline == .gpipe ? .gpipe : .oneForwardOneBackward, stages: dims.stages,
+                microBatchCount: groups.microBatches(replica: position.replica).count,
+                recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full)
+            executor = try ScheduleExecutor(
+                schedule: schedule, pipeline: seat.pipeline, maxBoundaryCount: settings.microBatchTokens * config.hiddenSize, marker: marker)
+            stage = try ModelStage(
+                source: source, range: range, training: settings.training,
+                capacity: StageCapacity(
+                    tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, executor.slotCount),
+                    recomputation: settings.recomputation,
+                    recomputesAhead: schedule.actions[position.stage].contains { $0.kind == .recompute }),
+                pool: pool, kernels: kernels, storage: storage, seed: settings.seed)
+            var layout = ArenaLayout()
+            let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
+            let arena = try Arena(layout)
+            momentArena = arena
+            moments = slices.map { arena.pointer($0) }
+        }
+    }
+
+    /// All ranks of the grid call this; all throw or none.
+    ///
+    /// - Throws: errors of weights, data, topology and memory.
     public init(
         settings: TrainingSettings, source: any TensorSource, data: TrainingData, grid: ProcessGrid, seat: ProcessGrid.Seat, pool: ThreadPool,
         kernels: ComputeKernels, storage: WeightStorage, marker: ProgressMarker
     ) throws {
-        let config = source.config, dims = grid.dims, position = seat.position
+        let dims = grid.dims, position = seat.position
+        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, marker) }
         self.settings = settings
         self.grid = grid
         self.seat = seat
         self.data = data
         self.marker = marker
-        guard settings.data.length <= config.maxPositionCount else {
-            throw TrainingError.windowBeyondPositions(length: settings.data.length, positions: config.maxPositionCount)
-        }
-        groups = try GradientGroups(
-            globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups, replicas: dims.replicas,
-            mode: settings.parallel.reduction == .fast ? .fast : .reproducible)
-        partition = try Self.cost(config, settings).partition(stages: dims.stages)
-        let range = StageRange(
-            layers: partition.layers[position.stage], isFirst: position.stage == 0, isLast: position.stage == dims.stages - 1)
-
-        let microBatches = groups.microBatches(replica: position.replica)
-        let schedule = Schedule.training(
-            settings.parallel.pipeline == .gpipe ? .gpipe : .oneForwardOneBackward, stages: dims.stages, microBatchCount: microBatches.count,
-            recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full)
-        executor = try ScheduleExecutor(
-            schedule: schedule, pipeline: seat.pipeline, maxBoundaryCount: settings.microBatchTokens * config.hiddenSize, marker: marker)
-        stage = try ModelStage(
-            source: source, range: range, training: settings.training,
-            capacity: StageCapacity(
-                tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, executor.slotCount),
-                recomputation: settings.recomputation,
-                recomputesAhead: schedule.actions[position.stage].contains { $0.kind == .recompute }),
-            pool: pool, kernels: kernels, storage: storage, seed: settings.seed)
+        groups = parts.groups
+        partition = parts.partition
+        executor = parts.executor
+        stage = parts.stage
+        momentArena = parts.momentArena
+        (firstMoments, secondMoments) = (parts.moments[0], parts.moments[1])
         exchange = GradientExchange(count: stage.layout.count, groups: groups, replicas: seat.replicas, marker: marker)
         trainingStage = TrainingStage(stage: stage, exchange: exchange, groups: groups, replica: position.replica)
         reduction = StepReduction(groups: groups)
         norm = try GradientNorm(
             tensors: stage.layout.tensors.filter { $0.tiedTo == nil }.map { GradientNorm.Tensor(name: $0.name, offset: $0.offset, count: $0.count) },
             pipeline: seat.pipeline)
-        let spansStages = dims.stages > 1 && (range.isFirst || range.isLast)
+        let spansStages = dims.stages > 1 && (stage.range.isFirst || stage.range.isLast)
         tiedBuffer = spansStages && Self.tiedTensor(stage) != nil ? FloatBuffer(count: Self.tiedTensor(stage)!.count) : nil
-        var layout = ArenaLayout()
-        let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
-        momentArena = try Arena(layout)
-        firstMoments = momentArena.pointer(slices[0])
-        secondMoments = momentArena.pointer(slices[1])
 
         let executor = executor, exchange = exchange
         executor.onIdle = { try exchange.progress() }

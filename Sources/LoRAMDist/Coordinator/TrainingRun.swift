@@ -29,6 +29,7 @@ public struct TrainingRun {
             try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
+        job.note("\(phase.rawValue): \(inputs.base.name), \(Formatting.grouped(inputs.base.config.parameterCount)) parameters" + (inputs.plan == nil ? "" : ", pruned"))
         let config = inputs.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
         if phase == .train, recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
@@ -46,6 +47,8 @@ public struct TrainingRun {
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
             storage: recipe.weightStorage, marker: job.marker)
+        // Before the run directory comes to be: an adapter to start from may not fit.
+        if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
         directory = try world.together {
             grid.isCoordinator ? try RunDirectory(output, phase: phase, recipe: recipe, resume: resume) : nil
         }
@@ -60,8 +63,6 @@ public struct TrainingRun {
                 return state.manifest.position.tokenCount
             }
             job.note("resuming after update \(resumed)")
-        } else if phase == .train {
-            try Self.initialize(trainer, recipe, config)
         }
     }
 

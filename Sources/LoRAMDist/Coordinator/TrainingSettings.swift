@@ -52,7 +52,8 @@ public enum TrainingError: DiagnosedError, Equatable {
     case noTrainingData(key: String)
     case nonFinite(step: Int, quantity: String, value: String)
     case initialAdapterDiffers(path: String, expected: String, found: String)
-    case windowBeyondPositions(length: Int, positions: Int)
+    /// `key`: the recipe's key or the flag that says how long a window is.
+    case windowBeyondPositions(key: String, length: Int, positions: Int)
 
     public var exitCode: ExitStatus {
         switch self {
@@ -71,8 +72,8 @@ public enum TrainingError: DiagnosedError, Equatable {
                 + "resume from the last checkpoint with a lower learning rate, or set on_nonfinite: skip"
         case .initialAdapterDiffers(let path, let expected, let found):
             "lora.init_adapter \(path) does not fit the recipe: expected \(expected), found \(found)"
-        case .windowBeyondPositions(let length, let positions):
-            "data.length \(length) exceeds the model's \(positions) positions (max_position_embeddings): lower data.length"
+        case .windowBeyondPositions(let key, let length, let positions):
+            "\(key): expected at most the model's \(positions) positions (max_position_embeddings), found \(length); lower it"
         }
     }
 }

@@ -10,6 +10,8 @@ public final class AtomicDirectory {
     private let replaces: Bool
     private var isCommitted = false
 
+    /// Makes missing parent directories.
+    ///
     /// - Parameter replacing: whether `commit()` may replace a directory that is there already. Without it an existing path other
     ///   than an empty directory is refused now.
     /// - Throws: `FileError.exists`, `FileError.cannotWrite`.
@@ -23,6 +25,7 @@ public final class AtomicDirectory {
             guard replacing else { throw FileError.exists(path: trimmed) }
             guard FilePath.isDirectory(trimmed) else { throw FileError.exists(path: trimmed) }
         }
+        try FileSystem.createDirectory(FilePath.parent(trimmed))
         // What a killed process of the same number left is of no use to anybody.
         Self.removeTree(temporaryPath)
         guard mkdir(temporaryPath, 0o755) == 0 else {
