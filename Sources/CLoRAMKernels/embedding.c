@@ -1,10 +1,6 @@
 #include "loram_kernels.h"
 #include "vector.h"
 
-void loram_embedding_forward(float *x, const float *table, const int32_t *ids, long rows, long D) {
-    for (long r = 0; r < rows; r++) memcpy(x + r * D, table + ids[r] * D, (size_t)D * sizeof(float));
-}
-
 LORAM_CLONES
 void loram_embedding_backward(float *table, const float *dx, const int32_t *ids, long rows, long D, long from, long to) {
     for (long r = 0; r < rows; r++) {

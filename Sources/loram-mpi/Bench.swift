@@ -34,6 +34,8 @@ struct BenchStep: ParsableCommand {
     @Option(help: "LoRA targets, comma-separated.") var targets = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
     @Flag(help: "Train all weights instead of LoRA.") var full = false
     @Option(help: "none or full.") var recompute = "none"
+    @Option(help: "Compute type: f32 or bf16.") var dtype = "f32"
+    @Option(help: "Kernel set; default: the best.") var kernels: String?
     @Flag(help: "Report as JSON.") var json = false
 
     func run() throws {
@@ -45,6 +47,8 @@ struct BenchStep: ParsableCommand {
             (settings.batch, settings.length, settings.steps) = (batch, seq, steps)
             settings.threads = threads ?? Machine.availableProcessorCount
             settings.recomputation = try StepBenchmark.recomputation(recompute)
+            settings.compute = try StepBenchmark.compute(dtype)
+            settings.kernels = kernels
             let report = try StepBenchmark.run(settings)
             if json { report.json.printLine() } else { print(report) }
         }

@@ -52,7 +52,6 @@ void loram_cross_entropy(float *logits, double *loss, const int32_t *labels, lon
 
 // --- Embedding ------------------------------------------------------------------------------------------------------------
 
-void loram_embedding_forward(float *x, const float *table, const int32_t *ids, long rows, long D);
 /// table[id, from ..< to] += dx[row, from ..< to], rows in order.
 void loram_embedding_backward(float *table, const float *dx, const int32_t *ids, long rows, long D, long from, long to);
 

@@ -48,6 +48,11 @@ extension StepBenchmark {
         return LoRAConfig(rank: rank, alpha: 16, targets: sites)
     }
 
+    public static func compute(_ name: String) throws(BenchmarkError) -> ComputeType {
+        guard let value = ComputeType(rawValue: name) else { throw .badArgument(name: "dtype", expected: "f32 or bf16", found: name) }
+        return value
+    }
+
     public static func recomputation(_ name: String) throws(BenchmarkError) -> Recomputation {
         guard let value = Recomputation(rawValue: name) else {
             throw .badArgument(name: "recompute", expected: Recomputation.allCases.map(\.rawValue).joined(separator: " or "), found: name)
@@ -82,7 +87,7 @@ extension StepBenchmark.Report: CustomStringConvertible {
         """
         tokens/s          \(Formatting.fixed(tokensPerSecond, decimals: 1))
         step              \(Formatting.fixed(stepSeconds * 1e3, decimals: 1)) ms (limit \(Formatting.fixed(limitSeconds * 1e3, decimals: 1)) ms: \(Formatting.fixed(fractionOfLimit * 100, decimals: 1)) %)
-        GFLOP/s           \(Formatting.fixed(gigaflopsPerSecond, decimals: 1)) of \(Formatting.fixed(peakGigaflopsPerSecond, decimals: 1)) (f32, \(threads) threads, OpenBLAS \(blasCore))
+        GFLOP/s           \(Formatting.fixed(gigaflopsPerSecond, decimals: 1)) of \(Formatting.fixed(peakGigaflopsPerSecond, decimals: 1)) (\(compute.rawValue), \(threads) threads, kernels \(kernels), OpenBLAS \(blasCore))
         peak RSS          \(Formatting.fixed(peakResidentMiB, decimals: 0)) MiB
         """
     }

@@ -10,6 +10,9 @@ public struct StepBenchmark {
         public var steps = 5
         public var threads = 1
         public var recomputation = Recomputation.none
+        public var compute = ComputeType.f32
+        /// A set of kernels; nil for the best.
+        public var kernels: String?
 
         public init(config: LlamaConfig, training: Training) {
             self.config = config
@@ -32,6 +35,8 @@ public struct StepBenchmark {
         public var peakResidentMiB: Double
         public var loss: Double
         public var threads: Int
+        public var compute: ComputeType
+        public var kernels: String
         public var blasCore: String
 
         public var json: JSONValue {
@@ -40,7 +45,8 @@ public struct StepBenchmark {
                 JSONMember("step_gflop", .double(stepGigaflop)), JSONMember("gflops", .double(gigaflopsPerSecond)),
                 JSONMember("peak_gflops", .double(peakGigaflopsPerSecond)), JSONMember("limit_seconds", .double(limitSeconds)),
                 JSONMember("fraction_of_limit", .double(fractionOfLimit)), JSONMember("peak_rss_mib", .double(peakResidentMiB)),
-                JSONMember("loss", .double(loss)), JSONMember("threads", .integer(threads)), JSONMember("blas_core", .string(blasCore)),
+                JSONMember("loss", .double(loss)), JSONMember("threads", .integer(threads)),
+                JSONMember("compute", .string(compute.rawValue)), JSONMember("kernels", .string(kernels)), JSONMember("blas_core", .string(blasCore)),
             ])
         }
     }
@@ -52,9 +58,11 @@ public struct StepBenchmark {
         try settings.check()
         let config = settings.config, tokens = settings.batch * settings.length
         let pool = try ThreadPool(threadCount: settings.threads, spinning: settings.threads <= Machine.availableProcessorCount)
+        let kernels = try ComputeKernels(type: settings.compute, name: settings.kernels)
         let stage = try ModelStage(
             source: SyntheticWeights(config: config, seed: 1), range: .whole(config), training: settings.training,
-            capacity: StageCapacity(tokens: tokens, positions: settings.length, recomputation: settings.recomputation), pool: pool)
+            capacity: StageCapacity(tokens: tokens, positions: settings.length, recomputation: settings.recomputation), pool: pool,
+            kernels: kernels)
         stage.initializeLoRA(seed: 1)
         var layout = ArenaLayout()
         let slices = (0..<3).map { _ in layout.reserve(stage.layout.count) }
@@ -65,7 +73,7 @@ public struct StepBenchmark {
         let optimizer = AdamW()
         var seconds: [Double] = [], peaks: [Double] = [], loss = 0.0
         for step in 1...settings.steps + 1 {
-            peaks.append(measurePeak(pool))
+            peaks.append(measurePeak(pool, kernels))
             let clock = ContinuousClock(), start = clock.now
             pool.runBlocks(stage.layout.count, of: 1 << 16) { range, _ in
                 (buffers[0] + range.lowerBound).update(repeating: 0, count: range.count)
@@ -87,7 +95,8 @@ public struct StepBenchmark {
         return Report(
             stepSeconds: step, tokensPerSecond: Double(tokens) / step, stepGigaflop: operations, gigaflopsPerSecond: operations / step,
             peakGigaflopsPerSecond: peak, limitSeconds: operations / peak, peakResidentMiB: Machine.peakResidentMiB,
-            loss: loss / Double(batch.targetCount), threads: settings.threads, blasCore: BLASBackend.coreName)
+            loss: loss / Double(batch.targetCount), threads: settings.threads, compute: settings.compute,
+            kernels: kernels.name, blasCore: BLASBackend.coreName)
     }
 
     /// `batch` samples of random tokens, every one but a sample's first predicted.
@@ -102,23 +111,17 @@ public struct StepBenchmark {
     }
 
     /// All threads at once: they share the processor's power and clock as they do in the step.
-    static func measurePeak(_ pool: ThreadPool) -> Double {
+    static func measurePeak(_ pool: ThreadPool, _ kernels: ComputeKernels) -> Double {
         var layout = ArenaLayout()
         let slice = layout.reserve(pool.threadCount, of: Double.self)
         guard let arena = try? Arena(layout) else { return 0 }
         let rates = arena.pointer(slice, as: Double.self)
-        pool.run(pool.threadCount) { index, _ in rates[index] = Machine.measureFMAPeak() }
+        pool.run(pool.threadCount) { index, _ in rates[index] = kernels.measurePeak(seconds: 0.02) }
         return (0..<pool.threadCount).reduce(0) { $0 + rates[$1] }
     }
 
     static func median(_ values: [Double]) -> Double {
         let sorted = values.sorted()
         return sorted.count % 2 == 1 ? sorted[sorted.count / 2] : (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2
-    }
-}
-
-extension Training {
-    var isDense: Bool {
-        if case .dense = self { true } else { false }
     }
 }

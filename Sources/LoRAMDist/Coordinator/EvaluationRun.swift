@@ -48,7 +48,8 @@ public enum EvaluationRun {
                 range: StageRange(
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
                 training: .none(adapter: adapter?.lora),
-                capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool)
+                capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool,
+                kernels: job.kernels, storage: job.recipe.weightStorage)
             if let adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

@@ -7,6 +7,8 @@ public final class Job {
     public let marker: ProgressMarker
     public let recipe: Recipe
     public let pool: ThreadPool
+    /// The same set on every rank: the best that all have, or the recipe's.
+    public let kernels: ComputeKernels
     private let watchdog: Watchdog
 
     public var world: Communicator { runtime.world }
@@ -44,6 +46,18 @@ public final class Job {
         marker = ProgressMarker()
         watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: world.rank, host: runtime.host)
         pool = try Self.makePool(recipe, world)
+        kernels = try Self.chooseKernels(recipe, world)
+    }
+
+    private static func chooseKernels(_ recipe: Recipe, _ world: Communicator) throws -> ComputeKernels {
+        let type = ComputeType(rawValue: recipe.compute.type.rawValue)!
+        guard recipe.compute.kernels == .auto else {
+            return try world.together { try ComputeKernels(type: type, name: recipe.compute.kernels.rawValue.replacingOccurrences(of: "-", with: "")) }
+        }
+        let names = ComputeKernels.names
+        let own = names.firstIndex(of: ComputeKernels.availableNames[0])!
+        let common = Int(try world.allReduce(Int64(own), .max))
+        return try world.together { try ComputeKernels(type: type, name: names[common]) }
     }
 
     /// Threads of a rank: as many as the processors it may use, shared with the ranks beside it where they are not bound apart.

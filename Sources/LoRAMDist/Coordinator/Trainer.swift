@@ -53,7 +53,7 @@ public final class Trainer {
 
         init(
             _ settings: TrainingSettings, _ source: any TensorSource, _ dims: ParallelDims, _ seat: ProcessGrid.Seat, _ pool: ThreadPool,
-            _ marker: ProgressMarker
+            _ kernels: ComputeKernels, _ storage: WeightStorage, _ marker: ProgressMarker
         ) throws {
             let config = source.config, position = seat.position
             guard settings.data.length <= config.maxPositionCount else {
@@ -79,7 +79,7 @@ public final class Trainer {
                     tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, executor.slotCount),
                     recomputation: settings.recomputation,
                     recomputesAhead: schedule.actions[position.stage].contains { $0.kind == .recompute }),
-                pool: pool, seed: settings.seed)
+                pool: pool, kernels: kernels, storage: storage, seed: settings.seed)
             var layout = ArenaLayout()
             let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
             let arena = try Arena(layout)
@@ -93,10 +93,10 @@ public final class Trainer {
     /// - Throws: errors of weights, data, topology and memory.
     public init(
         settings: TrainingSettings, source: any TensorSource, data: TrainingData, grid: ProcessGrid, seat: ProcessGrid.Seat, pool: ThreadPool,
-        marker: ProgressMarker
+        kernels: ComputeKernels, storage: WeightStorage, marker: ProgressMarker
     ) throws {
         let dims = grid.dims, position = seat.position
-        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, marker) }
+        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, marker) }
         self.settings = settings
         self.grid = grid
         self.seat = seat

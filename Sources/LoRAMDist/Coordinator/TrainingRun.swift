@@ -38,7 +38,8 @@ public struct TrainingRun {
         }
         job.marker.mark("loading the stage")
         trainer = try Trainer(
-            settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, marker: job.marker)
+            settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
+            storage: recipe.weightStorage, marker: job.marker)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
         directory = try world.together {
@@ -134,6 +135,9 @@ public struct TrainingRun {
 }
 
 extension Recipe {
+    /// `compute.weights`.
+    public var weightStorage: WeightStorage { WeightStorage(place: compute.weights == .resident ? .resident : .mapped) }
+
     /// `recovery.fill` with its seed.
     public var recoveryFill: AdapterRecovery.Fill { recovery.fill == .normal ? .normal(seed: seed) : .zero }
 }

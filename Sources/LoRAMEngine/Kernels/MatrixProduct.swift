@@ -1,9 +1,9 @@
 internal import COpenBLAS
 
-/// Dense f32 products by OpenBLAS, single-threaded on tiles that a pool shares out.
+/// Small f32 products inside a task of the pool, by OpenBLAS: attention's tiles and what dropout stands in the middle of.
 ///
-/// OpenBLAS's own threads, and its results for a split first dimension, depend on how work is cut; so the cut here depends on
-/// the shapes alone and results do not change with the number of threads.
+/// Always single-threaded: with threads, and with another cut of the first dimension, OpenBLAS's last bits change. Callers cut by
+/// shapes alone.
 enum MatrixProduct {
     /// y (=, or += where `accumulate`) alpha * a * b on one tile, row-major with leading dimensions; `transposeA`: a is [k, m]; `transposeB`: b is [n, k].
     @inline(__always)
@@ -15,39 +15,6 @@ enum MatrixProduct {
         cblas_sgemm(
             CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
             blasint(m), blasint(n), blasint(k), alpha, a, blasint(lda), b, blasint(ldb), accumulate ? 1 : 0, y, blasint(ldy))
-    }
-
-    /// Cut of a [rows, columns] result: tiles large enough that OpenBLAS's packing stays below a tenth of the work, small enough
-    /// that there are some to share out.
-    struct Tiling {
-        let rowBlock: Int
-        let columnBlock: Int
-        let rowBlocks: Int
-        let columnBlocks: Int
-
-        init(rows: Int, columns: Int) {
-            var rowBlock = 512, columnBlock = 512
-            func count(_ total: Int, _ block: Int) -> Int { (total + block - 1) / block }
-            while count(rows, rowBlock) * count(columns, columnBlock) < 8, max(rowBlock, columnBlock) > 64 {
-                if min(rows, rowBlock) >= min(columns, columnBlock) { rowBlock /= 2 } else { columnBlock /= 2 }
-            }
-            self.rowBlock = rowBlock
-            self.columnBlock = columnBlock
-            rowBlocks = count(rows, rowBlock)
-            columnBlocks = count(columns, columnBlock)
-        }
-
-        var count: Int { rowBlocks * columnBlocks }
-
-        func rows(_ index: Int, of rows: Int) -> Range<Int> {
-            let start = index / columnBlocks * rowBlock
-            return start..<min(start + rowBlock, rows)
-        }
-
-        func columns(_ index: Int, of columns: Int) -> Range<Int> {
-            let start = index % columnBlocks * columnBlock
-            return start..<min(start + columnBlock, columns)
-        }
     }
 }
 

@@ -58,9 +58,9 @@ enum RowKernels {
         }
     }
 
-    static func embedding(_ pool: ThreadPool, _ x_ND: UnsafeMutablePointer<Float>, table_VD: UnsafePointer<Float>, ids_N: UnsafePointer<Int32>, N: Int, D: Int) {
+    static func embedding(_ pool: ThreadPool, _ x_ND: UnsafeMutablePointer<Float>, table: WeightMatrix, ids_N: UnsafePointer<Int32>, N: Int, D: Int) {
         pool.runBlocks(N, of: rowBlock) { rows, _ in
-            loram_embedding_forward(x_ND + rows.lowerBound * D, table_VD, ids_N + rows.lowerBound, rows.count, D)
+            for row in rows { table.copyRow(Int(ids_N[row]), into: x_ND + row * D) }
         }
     }
 

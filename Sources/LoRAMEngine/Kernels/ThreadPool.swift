@@ -6,7 +6,8 @@ internal import CLoRAMKernels
 /// Unchecked: only the thread that made the pool may call `run`.
 public final class ThreadPool: @unchecked Sendable {
     public let threadCount: Int
-    private let pool: OpaquePointer
+    /// For the C library: a `loram_pool`.
+    let pool: OpaquePointer
 
     /// `spinning`: idle threads wait actively for a short while; off where threads outnumber processors.
     public init(threadCount: Int, spinning: Bool = true) throws {
@@ -48,13 +49,28 @@ public final class ThreadPool: @unchecked Sendable {
 
 public enum KernelError: DiagnosedError {
     case cannotCreateThreads(Int)
+    case unknownKernels(String, known: [String])
+    case kernelsUnavailable(String, available: [String])
+    case kernelsDisagree(String, error: Double, tolerance: Double)
 
-    public var exitCode: ExitStatus { .failure }
+    public var exitCode: ExitStatus {
+        switch self {
+        case .cannotCreateThreads, .kernelsDisagree: .failure
+        case .unknownKernels, .kernelsUnavailable: .usage
+        }
+    }
 
     public var description: String {
         switch self {
         case .cannotCreateThreads(let count):
             "cannot start \(count) compute threads: check the limit on processes (ulimit -u) or set parallel.threads lower"
+        case .unknownKernels(let name, let known):
+            "compute.kernels: expected auto or one of \(known.joined(separator: ", ")), found \(name)"
+        case .kernelsUnavailable(let name, let available):
+            "compute.kernels \(name): this CPU cannot run them; it can run \(available.joined(separator: ", "))"
+        case .kernelsDisagree(let name, let error, let tolerance):
+            "the \(name) kernels differ from the portable ones by \(error), expected at most \(tolerance): "
+                + "this CPU or its emulation is faulty; set compute.kernels to another set"
         }
     }
 }

@@ -22,11 +22,10 @@ public final class ModelStage {
     public let workingByteCount: Int
 
     private let pool: ThreadPool
-    private let frozenArena: Arena
-    private let parameterArena: Arena
+    private let weights: StageWeights
     private let workArena: Arena
     private var step: StepContext
-    private let embedding_VD: UnsafePointer<Float>?
+    private let embedding_VD: WeightMatrix?
     private let embeddingGradientOffset: Int?
     private let layers: [DecoderLayer]
     private let head: OutputHead?
@@ -42,12 +41,13 @@ public final class ModelStage {
     private let firstOffsets: [Int]
     private let dropout: DropoutRate?
 
-    /// Loads and converts the stage's weights (f32 here) from `source`, tensor by tensor.
+    /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
     public init(
-        source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, seed: UInt64 = 0
+        source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
+        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0
     ) throws {
         let config = source.config
         self.config = config
@@ -56,12 +56,11 @@ public final class ModelStage {
         self.capacity = capacity
         self.pool = pool
 
-        let weights = try StageWeights(source: source, range: range, training: training)
-        frozenArena = weights.frozenArena
-        parameterArena = weights.parameterArena
+        let weights = try StageWeights(source: source, range: range, training: training, storage: storage)
+        self.weights = weights
         layout = weights.layout
         parameters = weights.parameters
-        frozenByteCount = frozenArena.byteCount
+        frozenByteCount = weights.frozen.byteCount
 
         let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
         let geometries = range.layers.map { config.layers[$0] }
@@ -87,9 +86,11 @@ public final class ModelStage {
         let gradientSlice = forwardOnly ? nil : work.reserve(N * D)
         let headLayout = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
         let workerScratch = work.reserve(pool.threadCount * StepContext.scratchCount)
+        let productBytes = Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount)
+        let productSlice = work.reserve(productBytes, of: UInt8.self)
         let arena = try Arena(work)
         workArena = arena
-        workingByteCount = work.byteCount + parameterArena.byteCount
+        workingByteCount = work.byteCount + weights.parameterArena.byteCount
 
         batches = batchLayouts.map { BatchState(arena, $0, capacity: N) }
         streams = streamSlices.map { $0.map { arena.pointer($0) } }
@@ -97,18 +98,21 @@ public final class ModelStage {
         scratch = scratchLayout?.bind(arena)
         gradientStream = gradientSlice.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
-        step = StepContext(pool: pool, scratchBase: arena.pointer(workerScratch), dropout: dropout, gradients: weights.parameters)
+        let products = LinearProducts(
+            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
+        step = StepContext(
+            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), dropout: dropout, gradients: weights.parameters)
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
-        embedding_VD = range.isFirst ? weights.pointer(WeightName.embedding) : nil
+        embedding_VD = range.isFirst ? weights.matrix(WeightName.embedding) : nil
         embeddingGradientOffset = range.isFirst ? weights.gradientOffset(WeightName.embedding) : nil
         layers = range.layers.map { index in
             func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
             let geometry = config.layers[index]
             return DecoderLayer(
-                geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.pointer(WeightName.inputNorm(layer: index)),
-                gain2_D: weights.pointer(WeightName.postAttentionNorm(layer: index)),
+                geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
+                gain2_D: weights.vector(WeightName.postAttentionNorm(layer: index)),
                 gain1GradientOffset: weights.gradientOffset(WeightName.inputNorm(layer: index)),
                 gain2GradientOffset: weights.gradientOffset(WeightName.postAttentionNorm(layer: index)), q: linear(.q), k: linear(.k), v: linear(.v),
                 o: linear(.o), gate: linear(.gate), up: linear(.up), down: linear(.down),
@@ -118,10 +122,29 @@ public final class ModelStage {
         firstOffsets = weights.firstOffsets(range)
         head = headLayout.map {
             OutputHead(
-                hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.pointer(WeightName.finalNorm),
+                hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
                 projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
         }
+    }
+
+    /// Bytes of scratch that the largest product of the stage needs.
+    private static func workspaceByteCount(
+        _ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, training: Training, tokens: Int, workers: Int
+    ) -> Int {
+        let rank = training.lora?.rank ?? 0
+        func bytes(_ site: LinearSite, layer: Int, rows: Int) -> Int {
+            let shape = site.shape(in: config, layer: layer)
+            return LinearProducts.workspaceByteCount(
+                kernels, rows: rows, outputs: shape.out, inputs: shape.in, rank: rank, trainsWeight: training.isDense, workers: workers)
+        }
+        var shapes: Set<LayerGeometry> = []
+        var largest = 0
+        for layer in range.layers where shapes.insert(config.layers[layer]).inserted {
+            largest = max(largest, LinearSite.inLayer.map { bytes($0, layer: layer, rows: tokens) }.max() ?? 0)
+        }
+        let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
+        return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
     }
 
     private static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {
@@ -148,7 +171,7 @@ public final class ModelStage {
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
         step.dropout = evaluating ? nil : dropout
         if let embedding_VD, range.isFirst {
-            RowKernels.embedding(pool, stream(slot, 0), table_VD: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
+            RowKernels.embedding(pool, stream(slot, 0), table: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
         } else if let input {
             RowKernels.copy(pool, stream(slot, 0), input, count: count)
         }

@@ -37,6 +37,10 @@ public enum Training: Sendable, Equatable {
     public var isTraining: Bool {
         if case .none = self { false } else { true }
     }
+
+    public var isDense: Bool {
+        if case .dense = self { true } else { false }
+    }
 }
 
 /// Which activations a stage keeps between forward and backward.

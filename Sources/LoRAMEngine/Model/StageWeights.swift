@@ -1,64 +1,53 @@
-/// A stage's weights in memory: frozen ones in one arena, trained ones in the parameter buffer.
+/// A stage's weights in memory: frozen matrices where `FrozenWeights` put them, trained ones (f32) in the parameter buffer.
 struct StageWeights {
-    let frozenArena: Arena
+    let frozen: FrozenWeights
     let parameterArena: Arena
     let layout: ParameterLayout
     let parameters: UnsafeMutablePointer<Float>
-    private let frozen: [String: UnsafeMutablePointer<Float>]
-    private let trainedOffsets: [String: Int]
+    private let trained: [String: ParameterLayout.Tensor]
 
-    init(source: any TensorSource, range: StageRange, training: Training) throws {
+    init(source: any TensorSource, range: StageRange, training: Training, storage: WeightStorage) throws {
         let config = source.config
         let names = Self.weights(of: range, config)
-        var frozenSlices: [String: ArenaLayout.Slice] = [:]
-        var arena = ArenaLayout()
-        for (name, shape) in names where !Self.isTrained(name, training, config) {
-            // A tied head on a stage that has the embedding: the embedding's own memory serves.
-            if config.tiesWordEmbeddings, name == WeightName.lmHead, range.isFirst { continue }
-            frozenSlices[name] = arena.reserve(shape.reduce(1, *))
-        }
         layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
-        frozenArena = try Arena(arena)
         var parameterLayout = ArenaLayout()
         let slice = parameterLayout.reserve(layout.count)
         parameterArena = try Arena(parameterLayout)
         parameters = parameterArena.pointer(slice)
-        trainedOffsets = Dictionary(uniqueKeysWithValues: layout.tensors.map { ($0.name, $0.offset) })
-
-        var frozen: [String: UnsafeMutablePointer<Float>] = [:]
+        trained = Dictionary(uniqueKeysWithValues: layout.tensors.map { ($0.name, $0) })
         for (name, shape) in names {
-            let stored = config.tiesWordEmbeddings && name == WeightName.lmHead ? WeightName.embedding : name
-            if let offset = trainedOffsets[name] {
-                try source.copyFloats(stored, shape: shape, rows: nil, into: parameters + offset)
-            } else if let slice = frozenSlices[name] {
-                let pointer: UnsafeMutablePointer<Float> = frozenArena.pointer(slice)
-                try source.copyFloats(stored, shape: shape, rows: nil, into: pointer)
-                frozen[name] = pointer
-            }
+            guard let tensor = trained[name] else { continue }
+            try source.copyFloats(tensor.tiedTo ?? name, shape: shape, rows: nil, into: parameters + tensor.offset)
         }
-        if config.tiesWordEmbeddings, range.isFirst, range.isLast, frozen[WeightName.lmHead] == nil, trainedOffsets[WeightName.lmHead] == nil {
-            frozen[WeightName.lmHead] = frozen[WeightName.embedding]
-        }
-        self.frozen = frozen
+        frozen = try FrozenWeights(
+            source: source, tensors: names.filter { !Self.isTrained($0.name, training, config) }, storage: storage)
     }
 
-    func pointer(_ name: String) -> UnsafePointer<Float> {
-        if let offset = trainedOffsets[name] { return UnsafePointer(parameters + offset) }
-        return UnsafePointer(frozen[name]!)
+    /// A norm's gain.
+    func vector(_ name: String) -> UnsafePointer<Float> {
+        if let tensor = trained[name] { return UnsafePointer(parameters + tensor.offset) }
+        return frozen.vector(name)
     }
 
-    func gradientOffset(_ name: String) -> Int? { trainedOffsets[name] }
+    func matrix(_ name: String) -> WeightMatrix {
+        if let tensor = trained[name] {
+            return WeightMatrix(f32: UnsafePointer(parameters + tensor.offset), rows: tensor.shape[0], columns: tensor.shape[1])
+        }
+        return frozen.matrix(name)
+    }
+
+    func gradientOffset(_ name: String) -> Int? { trained[name]?.offset }
 
     func linear(_ site: LinearSite, layer: Int, config: LlamaConfig, training: Training, seed: UInt64) -> Linear {
-        let shape = site.shape(in: config, layer: layer), name = site.modulePath(layer: layer) + ".weight"
+        let name = site.modulePath(layer: layer) + ".weight"
         var lowRank: Linear.LowRank?
         if let lora = training.lora, lora.targets.contains(site) {
-            let a = trainedOffsets[AdapterName.a(site, layer: layer)]!, b = trainedOffsets[AdapterName.b(site, layer: layer)]!
+            let a = trained[AdapterName.a(site, layer: layer)]!.offset, b = trained[AdapterName.b(site, layer: layer)]!.offset
             lowRank = Linear.LowRank(
                 rank: lora.rank, scale: lora.scale, a_RI: UnsafePointer(parameters + a), b_OR: UnsafePointer(parameters + b), aGradientOffset: a,
                 bGradientOffset: b, dropoutKey: DropoutRate.key(seed: seed, layer: layer, site: site))
         }
-        return Linear(outCount: shape.out, inCount: shape.in, weight_OI: pointer(name), weightGradientOffset: gradientOffset(name), lowRank: lowRank)
+        return Linear(weight_OI: matrix(name), weightGradientOffset: gradientOffset(name), lowRank: lowRank)
     }
 
     /// Where the trained tensors of each layer, and last those of the head, begin in the layout.

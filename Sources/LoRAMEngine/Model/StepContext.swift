@@ -1,6 +1,7 @@
 /// What every operation of a step needs besides its tensors: threads, scratch, dropout and where gradients go.
 struct StepContext {
     let pool: ThreadPool
+    let products: LinearProducts
     /// First worker's scratch; each has `scratchCount` floats.
     let scratchBase: UnsafeMutablePointer<Float>
     /// Nil when evaluating or when the dropout probability is 0.

@@ -12,10 +12,10 @@ enum UnsupportedFeatures {
     static let table: [Row] =
         [
             Row(key: "quantization.type", supported: "none") { refuse($0.quantization.type, unless: [.none]) },
-            Row(key: "compute.type", supported: "f32") { refuse($0.compute.type, unless: [.f32]) },
             Row(key: "compute.recompute", supported: "full or none") { refuse($0.compute.recompute, unless: [.full, .none]) },
-            Row(key: "compute.kernels", supported: "auto") { refuse($0.compute.kernels, unless: [.auto]) },
-            Row(key: "compute.weights", supported: "auto or resident") { refuse($0.compute.weights, unless: [.auto, .resident]) },
+            Row(key: "compute.weights", supported: "auto, mapped or resident") {
+                refuse($0.compute.weights, unless: [.auto, .mapped, .resident])
+            },
             Row(key: "recovery.merge", supported: "false; the adapter itself is recovered") { $0.recovery.merge ? "true" : nil },
             Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
                 refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])

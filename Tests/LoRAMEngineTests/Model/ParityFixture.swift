@@ -47,7 +47,7 @@ struct ParityFixture {
         let stage = try ModelStage(
             source: source, range: .whole(source.config), training: training,
             capacity: StageCapacity(tokens: tokenCapacity, positions: positionCapacity, recomputation: recomputation),
-            pool: ThreadPool(threadCount: threads))
+            pool: ThreadPool(threadCount: threads), kernels: ComputeKernels())
         if training.lora != nil { try stage.loadParameters(from: adapter) }
         return stage
     }
