@@ -14,7 +14,7 @@ public struct WeightStorage: Sendable, Equatable {
     public init(place: Place = .mapped) { self.place = place }
 }
 
-/// Matrices that are not trained, in the type that they are stored in, and norms in f32. Nothing is converted as a whole.
+/// Matrices that are not trained, in the type that they are stored in (NF4 among them), and norms in f32. Nothing is converted as a whole.
 ///
 /// Unchecked: filled once, read by all threads.
 final class FrozenWeights: @unchecked Sendable {
@@ -25,6 +25,7 @@ final class FrozenWeights: @unchecked Sendable {
     private var matrices: [String: WeightMatrix] = [:]
     /// Keep mapped bytes alive.
     private var views: [TensorView] = []
+    private var quantized: [NF4Tensor] = []
 
     /// - Throws: `CheckpointError` for missing, misshapen or non-finite tensors; errors of the files; `MemoryError`.
     init(source: any TensorSource, tensors: [(name: String, shape: [Int])], storage: WeightStorage) throws {
@@ -38,6 +39,8 @@ final class FrozenWeights: @unchecked Sendable {
                 slices[name] = layout.reserve(shape[0])
                 continue
             }
+            // NF4 is used where the file has it, whatever its alignment.
+            if try checkpoint?.nf4(stored(name), shape: shape) != nil { continue }
             let type = try checkpoint?.weight(stored(name), shape: shape).dtype ?? config.dtype
             types[name] = type
             guard checkpoint == nil || storage.place == .resident else { continue }
@@ -53,6 +56,10 @@ final class FrozenWeights: @unchecked Sendable {
                 vectors[name] = UnsafePointer(pointer)
             } else if let known = matrices[stored(name)] {
                 matrices[name] = known
+            } else if let tensor = try checkpoint?.nf4(stored(name), shape: shape) {
+                try tensor.requireFiniteScales()
+                quantized.append(tensor)
+                matrices[name] = WeightMatrix(nf4: tensor.codes, scales: tensor.scales.c, rows: shape[0], columns: shape[1])
             } else if let checkpoint {
                 let view = try checkpoint.weight(stored(name), shape: shape)
                 try Self.checkFinite(checkpoint, stored(name), shape)

@@ -3,9 +3,8 @@ import Testing
 
 @Suite struct UnsupportedFeaturesTests {
     @Test(arguments: [
-        ("quantization.type=nf4", "quantization.type"), ("compute.type=bf16", "compute.type"), ("recovery.merge=true", "recovery.merge"),
+        ("quantization.type=nf4", "quantization.type"), ("recovery.merge=true", "recovery.merge"),
         ("compute.recompute=selective", "compute.recompute"),
-        ("compute.kernels=portable", "compute.kernels"), ("compute.weights=mapped", "compute.weights"),
         ("compute.weights=shared", "compute.weights"), ("parallel.pipeline=interleaved", "parallel.pipeline"),
         ("parallel.pipeline=zb-h1", "parallel.pipeline"), ("parallel.chunks=2", "parallel.chunks"),
         ("parallel.coordinator=dedicated", "parallel.coordinator"), ("parallel.storage=local", "parallel.storage"),
@@ -30,7 +29,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "compute.recompute=none", "compute.weights=resident", "parallel.storage=shared", "parallel.pipeline=gpipe", "data.template=none", "recovery.fill=normal",
+        "compute.recompute=none", "compute.weights=resident", "compute.weights=mapped", "compute.type=bf16", "compute.kernels=portable", "parallel.storage=shared", "parallel.pipeline=gpipe", "data.template=none", "recovery.fill=normal",
         "data.train=[{path: a, format: input_ids}]", "parallel.reduction=fast",
     ])
     func isAccepted(override: String) throws {
