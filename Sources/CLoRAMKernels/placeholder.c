@@ -1,1 +1,0 @@
-#include "loram_kernels.h"

@@ -1,0 +1,24 @@
+import LoRAMEngine
+
+/// Writes one rank's part of a training state.
+public enum StateWriter {
+    /// Streams f32 tensors, bit for bit and without copies, into shard `index` of a directory that `StateDirectory.begin` made. A rank
+    /// that holds nothing of its own (replicas other than 0) does not call this; one without tensors writes an empty shard.
+    ///
+    /// - Parameter index: different for every writer of this state; together they are 0 ..< count.
+    /// - Throws: `FileError` (a full disk, for example), `SafetensorsError.duplicateName`.
+    public static func writeShard(directory: String, index: Int, tensors: [StateTensor]) throws -> ShardRecord {
+        let file = ShardRecord.fileName(shard: index)
+        let path = "\(directory)/\(file)"
+        let writer = try SafetensorsWriter(
+            path: path, tensors: tensors.map { TensorInfo(name: $0.name, dtype: .f32, shape: $0.shape) },
+            metadata: [("format", "loram-state")])
+        for (tensor, info) in zip(tensors, writer.tensors) {
+            try writer.append(UnsafeRawBufferPointer(start: tensor.values, count: info.byteCount), to: tensor.name)
+        }
+        try writer.finish()
+        guard let byteCount = FileSystem.fileSize(path) else { throw CheckpointStateError.missingFile(path: path) }
+        // Read back rather than hashed on the way: the hash then vouches for what the file holds.
+        return ShardRecord(file: file, byteCount: byteCount, sha256: try ContentHash.sha256(file: path), tensorNames: tensors.map(\.name))
+    }
+}

@@ -1,0 +1,88 @@
+import Foundation
+import LoRAMEngine
+
+/// Scores texts with a model spread over the grid: forward passes through the pipeline, micro-batches shared out over the replicas.
+public final class Evaluator {
+    public struct Result: Sendable, Equatable {
+        /// Sum of -log p over the scored tokens.
+        public var lossSum: Double
+        public var tokenCount: Int
+        /// Mean per scored token.
+        public var meanLoss: Double { lossSum / Double(tokenCount) }
+        public var perplexity: Double { Foundation.exp(meanLoss) }
+    }
+
+    /// Micro-batches of one run of the schedule: fills the pipeline, bounds what is read ahead.
+    private static let roundCount = 16
+
+    private let stage: ModelStage
+    private let seat: ProcessGrid.Seat
+    private let marker: ProgressMarker
+    private let microBatchSize: Int
+    private var executors: [Int: ScheduleExecutor] = [:]
+
+    /// All ranks of the grid make one. `microBatchSize`: windows of a micro-batch; the stage must have room for them.
+    public init(stage: ModelStage, seat: ProcessGrid.Seat, microBatchSize: Int, marker: ProgressMarker) {
+        self.stage = stage
+        self.seat = seat
+        self.microBatchSize = microBatchSize
+        self.marker = marker
+    }
+
+    /// All ranks call this. The result has the same bits on every grid: each micro-batch's sum is made by one rank, and the sums are
+    /// added in the dataset's order.
+    public func score(_ data: EvaluationData) throws -> Result {
+        let count = data.microBatchCount(size: microBatchSize)
+        var losses = [Double](repeating: 0, count: count), targets = [Int64](repeating: 0, count: count)
+        let own = Array(stride(from: seat.position.replica, to: count, by: seat.replicas.size))
+        for start in stride(from: 0, to: own.count, by: Self.roundCount) {
+            let indices = Array(own[start..<min(start + Self.roundCount, own.count)])
+            let round = EvaluationStage(stage: stage, batches: try indices.map { try data.microBatch($0, size: microBatchSize) })
+            try executor(indices.count).run(round)
+            guard stage.range.isLast else { continue }
+            for (index, microBatch) in indices.enumerated() {
+                losses[microBatch] = round.losses[index]
+                targets[microBatch] = Int64(round.batches[index].targetCount)
+            }
+        }
+        try losses.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
+        try targets.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
+        return Result(lossSum: losses.reduce(0, +), tokenCount: Int(targets.reduce(0, +)))
+    }
+
+    private func executor(_ microBatchCount: Int) throws -> ScheduleExecutor {
+        if let known = executors[microBatchCount] { return known }
+        let made = try ScheduleExecutor(
+            schedule: .forwardOnly(stages: seat.pipeline.size, microBatchCount: microBatchCount), pipeline: seat.pipeline,
+            maxBoundaryCount: stage.capacity.tokens * stage.config.hiddenSize, marker: marker)
+        executors[microBatchCount] = made
+        return made
+    }
+}
+
+/// The forward half of a stage, with the loss at the end of the last.
+private final class EvaluationStage: PipelineStage {
+    let stage: ModelStage
+    let batches: [MicroBatch]
+    private(set) var losses: [Double]
+
+    init(stage: ModelStage, batches: [MicroBatch]) {
+        self.stage = stage
+        self.batches = batches
+        losses = Array(repeating: 0, count: batches.count)
+    }
+
+    func boundaryCount(microBatch: Int) -> Int { batches[microBatch].tokenCount * stage.config.hiddenSize }
+
+    func forward(microBatch: Int, slot: Int, input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?) throws {
+        try stage.load(batches[microBatch], slot: slot)
+        stage.forward(slot: slot, input: input, output: output, evaluating: true)
+        if stage.range.isLast { losses[microBatch] = stage.evaluateLoss(slot: slot) }
+    }
+
+    func recompute(microBatch: Int, slot: Int) { preconditionFailure("evaluation has no backward pass") }
+
+    func backward(microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) {
+        preconditionFailure("evaluation has no backward pass")
+    }
+}

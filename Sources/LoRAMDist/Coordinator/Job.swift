@@ -1,0 +1,93 @@
+import Foundation
+import LoRAMEngine
+
+/// What a command's ranks share besides the model: MPI, the watchdog, the recipe, the threads of each.
+public final class Job {
+    public let runtime: MPIRuntime
+    public let marker: ProgressMarker
+    public let recipe: Recipe
+    public let pool: ThreadPool
+    /// The same set on every rank: the best that all have, or the recipe's.
+    public let kernels: ComputeKernels
+    private let watchdog: Watchdog
+
+    public var world: Communicator { runtime.world }
+
+    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job.
+    public static func run(recipeFile: String?, overrides: [String], _ body: (Job) throws -> Void) throws {
+        let runtime = try MPIRuntime.start()
+        let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides)
+        try body(job)
+        job.watchdog.stop()
+        try runtime.finish()
+    }
+
+    /// Runs a command that needs one process: alone, or on rank 0 of a job while the others wait.
+    public static func runOnOneProcess(_ body: () throws -> Void) throws {
+        guard isLaunched else { return try body() }
+        let runtime = try MPIRuntime.start()
+        try runtime.world.onRoot(body)
+        try runtime.finish()
+    }
+
+    /// A launcher (mpirun, srun) started this process as one of several.
+    public static var isLaunched: Bool {
+        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { ProcessInfo.processInfo.environment[$0] != nil }
+    }
+
+    /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
+    private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String]) throws {
+        self.runtime = runtime
+        let world = runtime.world
+        var own: Recipe?
+        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides) } }
+        let text = try world.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
+        recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
+        marker = ProgressMarker()
+        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: world.rank, host: runtime.host)
+        pool = try Self.makePool(recipe, world)
+        kernels = try Self.chooseKernels(recipe, world)
+    }
+
+    private static func chooseKernels(_ recipe: Recipe, _ world: Communicator) throws -> ComputeKernels {
+        let type = ComputeType(rawValue: recipe.compute.type.rawValue)!
+        guard recipe.compute.kernels == .auto else {
+            return try world.together { try ComputeKernels(type: type, name: recipe.compute.kernels.rawValue.replacingOccurrences(of: "-", with: "")) }
+        }
+        let names = ComputeKernels.names
+        let own = names.firstIndex(of: ComputeKernels.availableNames[0])!
+        let common = Int(try world.allReduce(Int64(own), .max))
+        return try world.together { try ComputeKernels(type: type, name: names[common]) }
+    }
+
+    /// Threads of a rank: as many as the processors it may use, shared with the ranks beside it where they are not bound apart.
+    private static func makePool(_ recipe: Recipe, _ world: Communicator) throws -> ThreadPool {
+        let node = try world.splitByNode()
+        let available = Machine.availableProcessorCount, online = Machine.onlineProcessorCount, ranks = node.size
+        try node.free()
+        let fair = available * ranks <= online ? available : max(1, online / ranks)
+        let threads: Int
+        switch recipe.parallel.threads {
+        case .auto: threads = fair
+        case .value(let given): threads = given
+        }
+        return try world.together { try ThreadPool(threadCount: threads, spinning: threads * ranks <= online) }
+    }
+
+    /// The communicators for the recipe's grid on this job's ranks. All ranks call this.
+    public func makeGrid(layers: Int, allowsReplicas: (Int) -> Bool) throws -> (ProcessGrid, ProcessGrid.Seat) {
+        let dims = try world.together {
+            try ParallelDims.resolve(
+                stages: recipe.parallel.stages.given, replicas: recipe.parallel.replicas.given, hasDedicatedCoordinator: false,
+                worldSize: world.size, layers: layers, allowsReplicas: allowsReplicas, fits: { _ in true })
+        }
+        let grid = try ProcessGrid(dims: dims, world: world)
+        guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
+        return (grid, seat)
+    }
+
+    /// A line for the user, from rank 0 only.
+    public func note(_ line: String) {
+        if world.rank == 0 { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+    }
+}

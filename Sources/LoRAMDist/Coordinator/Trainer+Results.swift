@@ -1,0 +1,90 @@
+import LoRAMEngine
+
+/// Trained tensors on their way from the stages to the coordinator's files, a few MiB at a time.
+extension Trainer {
+    private static let pieceCount = 4 << 20
+    private static let tag = 5
+
+    /// All ranks call this with the same names. For each tensor in turn, the stage that trains it (replica 0) sends its values and the
+    /// coordinator's `consume` gets them in pieces, in order. Nothing is held whole.
+    private func collect(_ names: [String], _ consume: (_ name: String, UnsafePointer<Float>, _ count: Int) throws -> Void) throws {
+        guard seat.position.replica == 0 else { return }
+        let owners = try ownerStages()
+        let buffer = FloatBuffer(count: Self.pieceCount)
+        for name in names {
+            guard let (owner, count) = owners[name] else { continue }
+            for start in stride(from: 0, to: count, by: Self.pieceCount) {
+                let length = min(Self.pieceCount, count - start)
+                if seat.position.stage == owner {
+                    let values = stage.parameters + stage.layout.tensor(named: name)!.offset + start
+                    if owner == 0 { try consume(name, values, length) } else {
+                        try seat.pipeline.send(UnsafePointer(values), count: length, to: 0, tag: Self.tag).wait()
+                    }
+                } else if seat.position.stage == 0 {
+                    try seat.pipeline.receive(into: buffer.base, count: length, from: owner, tag: Self.tag).wait()
+                    try consume(name, buffer.base, length)
+                }
+            }
+        }
+    }
+
+    /// Stage and element count of every trained tensor, each stage computing the same from the partition.
+    private func ownerStages() throws -> [String: (stage: Int, count: Int)] {
+        var owners: [String: (stage: Int, count: Int)] = [:]
+        for (index, layers) in partition.layers.enumerated() {
+            let range = StageRange(layers: layers, isFirst: index == 0, isLast: index == partition.stages - 1)
+            for tensor in ModelStage.trainedTensors(config: stage.config, range: range, training: settings.training) where tensor.tiedTo == nil {
+                owners[tensor.name] = (index, tensor.shape.reduce(1, *))
+            }
+        }
+        return owners
+    }
+
+    /// All ranks call this: the adapter as a PEFT directory, in the shapes of the model it was trained on.
+    public func writeAdapter(to path: String, baseModel: String?, extra: [JSONMember]) throws {
+        guard let lora = settings.training.lora else { return }
+        marker.mark("writing the adapter")
+        let tensors = ModelStage.trainedTensors(
+            config: stage.config, range: .whole(stage.config), training: settings.training
+        ).map { (name: $0.name, shape: $0.shape) }
+        let writer = try grid.isCoordinator
+            ? AdapterWriter(path: path, lora: lora, tensors: tensors, baseModel: baseModel, extra: extra) : nil
+        try collect(tensors.map(\.name)) { try writer?.append($1, count: $2, to: $0) }
+        try writer?.finish()
+        try seat.training.barrier()
+    }
+
+    /// All ranks call this: the trained model as a checkpoint, frozen weights taken from `source` as they are.
+    ///
+    /// - Parameter plan: of a structurally pruned model; it goes into the checkpoint, as does its label in config.json.
+    public func writeModel(to path: String, source: any TensorSource, companionsFrom: String?, plan: PruningPlan?) throws {
+        marker.mark("writing the model")
+        let config = source.config, weights = WeightLayout.names(config)
+        let writer = try grid.isCoordinator
+            ? CheckpointWriter(
+                path: path, tensors: weights.map { TensorInfo(name: $0.name, dtype: config.dtype, shape: $0.shape) },
+                configuration: config.configJSON(pruning: plan.map { .init(method: $0.method, ratio: $0.ratio) }), companionsFrom: companionsFrom)
+            : nil
+        if let plan { try writer?.addFile(PruningPlan.fileName, Array(plan.serialized().utf8)) }
+        let trained = try ownerStages()
+        for (name, shape) in weights {
+            if trained[name] != nil {
+                try collect([name]) { try writer?.append(floats: $1, count: $2, to: $0) }
+            } else if let writer {
+                try copyFrozen(name, shape, source, writer)
+            }
+        }
+        try writer?.finish()
+        try seat.training.barrier()
+    }
+
+    private func copyFrozen(_ name: String, _ shape: [Int], _ source: any TensorSource, _ writer: CheckpointWriter) throws {
+        let width = shape.dropFirst().reduce(1, *), rowsAtOnce = max(1, Self.pieceCount / width)
+        let buffer = FloatBuffer(count: min(shape[0], rowsAtOnce) * width)
+        for start in stride(from: 0, to: shape[0], by: rowsAtOnce) {
+            let rows = start..<min(start + rowsAtOnce, shape[0])
+            try source.copyFloats(name, shape: shape, rows: rows, into: buffer.base)
+            try writer.append(floats: buffer.base, count: rows.count * width, to: name)
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import Foundation
+import LoRAMEngine
+
+/// One phase of training from beginning (or last commit) to end: updates, evaluations, commits, metrics and results.
+public struct TrainingRun {
+    private let job: Job
+    private let inputs: TrainingInputs
+    private let trainer: Trainer
+    /// The coordinator's; nil on the other ranks.
+    private let directory: RunDirectory?
+    private let paths: RunPaths
+    private let firstStep: Int
+    private var tokenCount: Int
+
+    /// `train`: LoRA on the (pruned) base. `align`: all weights of it. All ranks call this.
+    public static func run(_ job: Job, phase: Recipe.Phase, resume: RunDirectory.Resume) throws {
+        var run = try TrainingRun(job, phase: phase, resume: resume)
+        try run.train()
+        try run.writeResults()
+    }
+
+    private init(_ job: Job, phase: Recipe.Phase, resume: RunDirectory.Resume) throws {
+        let recipe = job.recipe, world = job.world
+        self.job = job
+        job.marker.mark("reading model and data")
+        let output = try world.together { try recipe.requiredOutput() }
+        paths = RunPaths(output)
+        let inputs = try world.together {
+            try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
+        }
+        self.inputs = inputs
+        let config = inputs.base.config
+        let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        let (grid, seat) = try job.makeGrid(layers: config.layerCount) { replicas in
+            (try? GradientGroups(
+                globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups, replicas: replicas,
+                mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
+        }
+        job.marker.mark("loading the stage")
+        trainer = try Trainer(
+            settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
+            storage: recipe.weightStorage, marker: job.marker)
+        // Before the run directory comes to be: an adapter to start from may not fit.
+        if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
+        directory = try world.together {
+            grid.isCoordinator ? try RunDirectory(output, phase: phase, recipe: recipe, resume: resume) : nil
+        }
+        let resumed = try seat.training.allReduce(Int64(directory?.resumed?.manifest.step ?? 0), .max)
+        firstStep = Int(resumed) + 1
+        tokenCount = 0
+        if resumed > 0 {
+            let trainer = trainer, run = paths.run
+            tokenCount = try world.together {
+                let state = try StateReader(run: run, step: Int(resumed))
+                try trainer.restore(state)
+                return state.manifest.position.tokenCount
+            }
+        }
+        describe(job, resumed: Int(resumed))
+    }
+
+    /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone.
+    private func describe(_ job: Job, resumed: Int) {
+        let name = inputs.base.name, config = inputs.base.config, phase = trainer.settings.phase
+        job.note("\(phase.rawValue): \(name), \(Formatting.grouped(config.parameterCount)) parameters" + (inputs.plan == nil ? "" : ", pruned"))
+        if phase == .train, job.recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
+            job.note("note: \(name) ties its head to the embedding: LoRA's default targets leave lm_head out")
+        }
+        if phase == .align, config.tiesWordEmbeddings, job.recipe.alignment.frozen.contains("lm_head") {
+            job.note("note: \(name) ties its head to the embedding: freezing lm_head freezes the embedding too")
+        }
+        if resumed > 0 { job.note("resuming after update \(resumed)") }
+    }
+
+    /// LoRA's start: drawn from the seed, or another adapter's values.
+    private static func initialize(_ trainer: Trainer, _ recipe: Recipe, _ config: LlamaConfig) throws {
+        trainer.stage.initializeLoRA(seed: recipe.seed)
+        guard let path = recipe.lora.initAdapter, let lora = trainer.settings.training.lora else { return }
+        try trainer.seat.training.together {
+            let adapter = try Adapter(directory: path)
+            try adapter.validate(for: config)
+            func describe(_ lora: LoRAConfig) -> String {
+                "rank \(lora.rank) on \(LinearSite.allCases.filter(lora.targets.contains).map(\.rawValue).joined(separator: ", "))"
+            }
+            guard describe(adapter.lora) == describe(lora) else {
+                throw TrainingError.initialAdapterDiffers(path: path, expected: describe(lora), found: describe(adapter.lora))
+            }
+            try trainer.stage.loadParameters(from: adapter)
+        }
+    }
+
+    private mutating func train() throws {
+        let settings = trainer.settings, steps = settings.schedule.steps
+        let evaluator = Evaluator(stage: trainer.stage, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
+        var report = StepReport(job: job, trainer: trainer, directory: directory)
+        for step in stride(from: firstStep, through: steps, by: 1) {
+            let clock = ContinuousClock(), start = clock.now
+            let update = try trainer.update(step)
+            tokenCount += update.tokenCount
+            try report.add(update, seconds: (clock.now - start) / .seconds(1))
+            if !inputs.evaluation.isEmpty, step % settings.evaluation.every == 0 || step == steps {
+                var values: [(name: String, value: Double)] = []
+                for set in inputs.evaluation { values.append((set.name, try evaluator.score(set.data).perplexity)) }
+                try report.add(EvaluationRow(step: step, phase: settings.phase, values: values))
+            }
+            if step % settings.checkpoint.every == 0 || step == steps {
+                try directory?.metrics.sync()
+                try trainer.save(
+                    step: step, tokenCount: tokenCount, states: paths.states, fingerprint: job.recipe.fingerprint(of: settings.phase))
+            }
+        }
+    }
+
+    private func writeResults() throws {
+        let base = inputs.base
+        switch trainer.settings.phase {
+        case .align:
+            try trainer.writeModel(
+                to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan)
+        case .train:
+            guard let plan = inputs.plan else {
+                try trainer.writeAdapter(to: paths.adapter, baseModel: base.name, extra: [])
+                break
+            }
+            try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
+            try job.world.together {
+                guard let directory else { return }
+                try AdapterRecovery(source: inputs.original, plan: plan).recover(
+                    Adapter(directory: directory.paths.prunedAdapter), fill: job.recipe.recoveryFill, to: directory.paths.adapter,
+                    baseModel: job.recipe.model, replacing: true)
+            }
+        }
+        try trainer.grid.free()
+    }
+}
+
+extension Recipe {
+    /// `compute.weights`.
+    public var weightStorage: WeightStorage { WeightStorage(place: compute.weights == .resident ? .resident : .mapped) }
+
+    /// `recovery.fill` with its seed.
+    public var recoveryFill: AdapterRecovery.Fill { recovery.fill == .normal ? .normal(seed: seed) : .zero }
+}

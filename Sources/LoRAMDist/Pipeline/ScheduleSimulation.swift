@@ -1,0 +1,145 @@
+/// A schedule played through without processes: proves that it comes to its end, and says how long it takes, how much of that is
+/// bubble and how many micro-batches are in flight.
+///
+/// Model: sends do not block, receives block until the message is there, a channel between two stages holds `channelCapacity`
+/// messages (the executor's send and receive buffers), and the work that makes one more waits. A backward pass costs its
+/// recomputation too unless an R went before.
+public struct ScheduleSimulation: Sendable, Equatable {
+    /// Time from the first action to the end of the last, in the unit of the costs.
+    public let makespan: Double
+    /// Time that each stage computes.
+    public let busy: [Double]
+    /// Largest number of micro-batches between F and B, per stage.
+    public let peakStash: [Int]
+    /// Largest number of micro-batches between R and B, per stage.
+    public let peakRecomputed: [Int]
+
+    /// Share of the stages' time in which they do not compute.
+    public var bubble: Double {
+        makespan > 0 ? 1 - busy.reduce(0, +) / (Double(busy.count) * makespan) : 0
+    }
+
+    /// `costs`: per stage, for one micro-batch. `transfer`: time of one message.
+    /// Throws `ScheduleError` when the schedule breaks a rule or comes to a standstill.
+    public init(
+        _ schedule: Schedule, costs: [LayerCost], transfer: Double = 0,
+        channelCapacity: Int = BoundaryBuffers.sendCount + BoundaryBuffers.receiveCount
+    ) throws(ScheduleError) {
+        try schedule.validate()
+        precondition(costs.count == schedule.stages && channelCapacity > 0)
+        var player = SchedulePlayer(schedule, costs: costs, transfer: transfer, channelCapacity: channelCapacity)
+        try player.play()
+        makespan = player.clocks.max() ?? 0
+        busy = player.busy
+        peakStash = (0..<schedule.stages).map { schedule.slotCount(stage: $0) }
+        peakRecomputed = schedule.actions.map { list in
+            var current = 0
+            var peak = 0
+            var ahead = Set<Int>()
+            for action in list {
+                if action.kind == .recompute {
+                    ahead.insert(action.microBatch)
+                    current += 1
+                    peak = max(peak, current)
+                } else if action.kind == .backward, ahead.remove(action.microBatch) != nil {
+                    current -= 1
+                }
+            }
+            return peak
+        }
+    }
+}
+
+/// The state of a simulation: one clock a stage, and when each action ended.
+private struct SchedulePlayer {
+    let schedule: Schedule
+    let costs: [LayerCost]
+    let transfer: Double
+    let channelCapacity: Int
+    var clocks: [Double]
+    var busy: [Double]
+    private var positions: [Int]
+    /// End of each action, per stage, kind and micro-batch; nil while it is to come.
+    private var ends: [[Action.Kind: [Double?]]]
+    /// Micro-batches in the order of F and B, per stage: message n of a channel belongs to entry n.
+    private let forwardOrder: [[Int]]
+    private let backwardOrder: [[Int]]
+    private var forwardCount: [Int]
+    private var backwardCount: [Int]
+
+    init(_ schedule: Schedule, costs: [LayerCost], transfer: Double, channelCapacity: Int) {
+        self.schedule = schedule
+        self.costs = costs
+        self.transfer = transfer
+        self.channelCapacity = channelCapacity
+        let stages = schedule.stages
+        clocks = [Double](repeating: 0, count: stages)
+        busy = clocks
+        positions = [Int](repeating: 0, count: stages)
+        forwardCount = positions
+        backwardCount = positions
+        let open = [Double?](repeating: nil, count: schedule.microBatchCount)
+        ends = [[Action.Kind: [Double?]]](
+            repeating: Dictionary(uniqueKeysWithValues: Action.Kind.allCases.map { ($0, open) }), count: stages)
+        forwardOrder = (0..<stages).map { schedule.order(.forward, stage: $0) }
+        backwardOrder = (0..<stages).map { schedule.order(.backward, stage: $0) }
+    }
+
+    mutating func play() throws(ScheduleError) {
+        var moved = true
+        while moved {
+            moved = false
+            for stage in 0..<schedule.stages {
+                while positions[stage] < schedule.actions[stage].count, step(stage) { moved = true }
+            }
+        }
+        let waiting = (0..<schedule.stages).filter { positions[$0] < schedule.actions[$0].count }
+        guard waiting.isEmpty else {
+            throw .deadlock(waiting: waiting.map { schedule.actions[$0][positions[$0]].text(stage: $0) })
+        }
+    }
+
+    private func end(_ kind: Action.Kind, _ stage: Int, _ microBatch: Int) -> Double? { ends[stage][kind]![microBatch] }
+
+    /// Does the stage's next action; false if it has to wait for another stage.
+    private mutating func step(_ stage: Int) -> Bool {
+        let action = schedule.actions[stage][positions[stage]]
+        let microBatch = action.microBatch
+        let cost = costs[stage]
+        var earliest = 0.0
+        var work = 0.0
+        switch action.kind {
+        case .receiveActivation:
+            guard let sent = end(.sendActivation, stage - 1, microBatch) else { return false }
+            earliest = sent + transfer
+        case .receiveGradient:
+            guard let sent = end(.sendGradient, stage + 1, microBatch) else { return false }
+            earliest = sent + transfer
+        case .sendActivation, .sendGradient:
+            break
+        case .forward:
+            let index = forwardCount[stage] - channelCapacity
+            if stage < schedule.stages - 1, index >= 0 {
+                guard let free = end(.forward, stage + 1, forwardOrder[stage][index]) else { return false }
+                earliest = free
+            }
+            forwardCount[stage] += 1
+            work = cost.forward
+        case .recompute:
+            work = cost.recompute
+        case .backward:
+            let index = backwardCount[stage] - channelCapacity
+            if stage > 0, index >= 0 {
+                guard let free = end(.backward, stage - 1, backwardOrder[stage][index]) else { return false }
+                earliest = free
+            }
+            backwardCount[stage] += 1
+            work = cost.backward + (end(.recompute, stage, microBatch) == nil ? cost.recompute : 0)
+        }
+        clocks[stage] = max(clocks[stage], earliest) + work
+        busy[stage] += work
+        ends[stage][action.kind]![microBatch] = clocks[stage]
+        positions[stage] += 1
+        return true
+    }
+}

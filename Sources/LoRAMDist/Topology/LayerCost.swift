@@ -1,0 +1,107 @@
+import LoRAMEngine
+
+/// Floating-point operations per token of one part of a model (a layer, the head), by the action of the schedule that does them.
+public struct LayerCost: Sendable, Equatable {
+    public var forward: Double
+    /// Repeating the forward pass because activations were not kept.
+    public var recompute: Double
+    /// Gradient with respect to the input: what the stage before waits for.
+    public var inputGradient: Double
+    /// Gradients of trained weights: of all dense ones, or of the LoRA factors.
+    public var weightGradient: Double
+
+    public init(forward: Double = 0, recompute: Double = 0, inputGradient: Double = 0, weightGradient: Double = 0) {
+        self.forward = forward
+        self.recompute = recompute
+        self.inputGradient = inputGradient
+        self.weightGradient = weightGradient
+    }
+
+    public var backward: Double { inputGradient + weightGradient }
+    public var total: Double { forward + recompute + backward }
+
+    public static func + (left: LayerCost, right: LayerCost) -> LayerCost {
+        LayerCost(
+            forward: left.forward + right.forward, recompute: left.recompute + right.recompute,
+            inputGradient: left.inputGradient + right.inputGradient, weightGradient: left.weightGradient + right.weightGradient)
+    }
+}
+
+/// Cost of each part of a model, counted from its shapes: 2 operations per weight and token and product; the elementwise rest is
+/// small beside that.
+public struct ModelCost: Sendable, Equatable {
+    /// What is trained.
+    public enum Training: Sendable, Equatable {
+        /// LoRA factors on a frozen base.
+        case lora(LoRAConfig)
+        /// All weights, the head only if asked (alignment freezes it by default).
+        case dense(head: Bool)
+    }
+
+    /// One entry a layer.
+    public let layers: [LayerCost]
+    public let head: LayerCost
+    /// Looking rows up is free; in dense training their gradients are added.
+    public let embedding: LayerCost
+
+    /// `contextLength`: tokens that attend to each other, 0 to leave attention's products out. `recompute`: whether the layers'
+    /// activations are recomputed in the backward pass (`recompute: full`); the head's never are, its loss and gradient are one pass.
+    public init(config: LlamaConfig, training: Training, contextLength: Int, recompute: Bool) {
+        layers = config.layers.indices.map { layer in
+            var cost = LinearSite.inLayer.reduce(LayerCost()) {
+                $0 + Self.linear($1, config: config, layer: layer, training: training)
+            }
+            // Causal: a token sees half the context on average. Forward is Q K^T and P V; backward repeats the first and has
+            // four products of its own.
+            let queryWidth = Double(config.layers[layer].headCount * config.headDim)
+            let product = contextLength > 0 ? 2 * queryWidth * Double(contextLength + 1) / 2 : 0
+            cost.forward += 2 * product
+            cost.inputGradient += 5 * product
+            if recompute { cost.recompute = cost.forward }
+            return cost
+        }
+        head = Self.linear(.lmHead, config: config, layer: 0, training: training)
+        embedding = training.trainsEmbedding ? LayerCost(weightGradient: Double(config.hiddenSize)) : LayerCost()
+    }
+
+    private static func linear(_ site: LinearSite, config: LlamaConfig, layer: Int, training: Training) -> LayerCost {
+        let shape = site.shape(in: config, layer: layer)
+        let product = 2 * Double(shape.out) * Double(shape.in)
+        var cost = LayerCost(forward: product, inputGradient: product)
+        switch training {
+        case .lora(let lora) where lora.targets.contains(site):
+            let thin = 2 * Double(lora.rank) * Double(shape.out + shape.in)
+            cost.forward += thin
+            cost.inputGradient += thin
+            cost.weightGradient += thin
+        case .dense(let trainsHead) where site != .lmHead || trainsHead:
+            cost.weightGradient += product
+        default:
+            break
+        }
+        return cost
+    }
+
+    /// Cost of one token in a whole training step.
+    public var total: LayerCost { layers.reduce(embedding + head, +) }
+
+    /// The cut of this model into stages; see `Partition`.
+    public func partition(stages: Int) throws(TopologyError) -> Partition {
+        try Partition(
+            layerCosts: layers.map(\.total), embeddingCost: embedding.total, headCost: head.total, stages: stages)
+    }
+
+    /// Cost of one stage.
+    public func stage(_ stage: Int, of partition: Partition) -> LayerCost {
+        var cost = layers[partition.layers[stage]].reduce(LayerCost(), +)
+        if stage == 0 { cost = embedding + cost }
+        if stage == partition.stages - 1 { cost = cost + head }
+        return cost
+    }
+}
+
+extension ModelCost.Training {
+    var trainsEmbedding: Bool {
+        if case .dense = self { true } else { false }
+    }
+}

@@ -1,0 +1,70 @@
+import Foundation
+internal import CLoRAMKernels
+internal import COpenBLAS
+
+/// What must be settled before anything else in the process, in particular before MPI_Init.
+public enum ProcessStart {
+    private static let marker = "LORAM_OPENBLAS_CHECKED"
+    /// Forces OpenBLAS's kernels for this program: one of its core types, such as `Haswell`.
+    private static let userChoice = "LORAM_OPENBLAS_CORETYPE"
+
+    /// Starts the program again with OPENBLAS_CORETYPE set where the loaded OpenBLAS chose kernels older than this CPU.
+    ///
+    /// OpenBLAS reads the variable when it is loaded, so nothing but a new exec changes its choice. Older releases do not know
+    /// newer CPUs and fall back to AVX2 kernels: half the speed on an AVX-512 machine. A site-wide OPENBLAS_CORETYPE is often set for
+    /// the sake of other programs; LORAM_OPENBLAS_CORETYPE is for this one and is obeyed.
+    public static func useBestBLASKernels() {
+        BLASBackend.useOneThread()
+        guard getenv(marker) == nil else { return }
+        let chosen = getenv(userChoice).map { String(cString: $0) }
+        if let chosen, chosen.lowercased() == BLASBackend.coreName.lowercased() { return }
+        guard let wanted = chosen ?? betterCoreType() else { return }
+        setenv("OPENBLAS_CORETYPE", wanted, 1)
+        setenv("OPENBLAS_NUM_THREADS", "1", 1)
+        setenv(marker, "1", 1)
+        var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+        execv("/proc/self/exe", &arguments)
+        // exec failed: go on with the slower kernels, which are just as correct.
+        for argument in arguments { free(argument) }
+    }
+
+    /// The core type to ask for, or nil when OpenBLAS's own choice uses this CPU's widest vectors.
+    static func betterCoreType() -> String? {
+        let chosen = BLASBackend.coreName.lowercased()
+        let usesAVX512 = ["skylakex", "cooperlake", "sapphirerapids"].contains(chosen)
+        let usesAVX2 = usesAVX512 || ["haswell", "zen"].contains(chosen)
+        return switch String(cString: loram_isa_name()) {
+        case "avx512" where !usesAVX512: "SKYLAKEX"
+        case "avx2" where !usesAVX2: "HASWELL"
+        default: nil
+        }
+    }
+}
+
+/// The machine as the kernels see it.
+public enum Machine {
+    /// "avx512", "avx2" or "baseline".
+    public static var instructionSet: String { String(cString: loram_isa_name()) }
+    /// f32 GFLOP/s of one core in a register loop of fused multiply-adds.
+    public static func measureFMAPeak() -> Double { loram_measure_fma_peak() }
+
+    /// Processors that this process may run on (its affinity mask).
+    public static var availableProcessorCount: Int { max(1, Int(loram_available_processors())) }
+
+    /// Processors that are on line in this machine.
+    public static var onlineProcessorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+    /// Largest resident set of this process so far, MiB.
+    public static var peakResidentMiB: Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return Double(usage.ru_maxrss) / 1024
+    }
+
+    /// Page faults of this process so far that waited for a disk.
+    public static var majorPageFaultCount: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_majflt
+    }
+}

@@ -1,0 +1,257 @@
+internal import CLoRAMKernels
+
+/// A contiguous range of a Llama's layers with its weights, its trained tensors and all memory that a step needs.
+///
+/// This is the whole of what a rank holds of a model. One process holding all layers is the special case of one stage.
+/// Everything is allocated here, once. Only the thread that made the pool may call it.
+public final class ModelStage {
+    public let config: LlamaConfig
+    public let range: StageRange
+    public let training: Training
+    public let capacity: StageCapacity
+    /// Trained (or adapter) tensors of this stage.
+    public let layout: ParameterLayout
+    /// Their values, laid out as `layout`.
+    public let parameters: UnsafeMutablePointer<Float>
+    /// Where the next backward adds gradients, laid out as `layout`. Set before the first backward.
+    public var gradients: UnsafeMutablePointer<Float>? {
+        didSet { step.gradients = gradients ?? parameters }
+    }
+    /// Bytes of frozen weights, and of everything else (parameters, activations, scratch).
+    public let frozenByteCount: Int
+    public let workingByteCount: Int
+
+    private let pool: ThreadPool
+    private let weights: StageWeights
+    private let workArena: Arena
+    private var step: StepContext
+    private let embedding_VD: WeightMatrix?
+    private let embeddingGradientOffset: Int?
+    private let layers: [DecoderLayer]
+    private let head: OutputHead?
+    private let batches: [BatchState]
+    /// [slot][0 ... layers]: the residual stream before each layer; the entry behind the last is the last stage's output.
+    private let streams: [[UnsafeMutablePointer<Float>]]
+    /// [slot][layer], or one shared list of one or all layers, by recomputation.
+    private let activations: [[LayerActivations]]
+    private let scratch: BackwardScratch?
+    private let gradientStream: UnsafeMutablePointer<Float>?
+    private var recomputedSlot: Int?
+    /// [layer]: offset of the first trained tensor of that layer or of anything behind it; the last entry is the head's.
+    private let firstOffsets: [Int]
+    private let dropout: DropoutRate?
+
+    /// Loads the stage's weights from `source`, tensor by tensor.
+    ///
+    /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
+    /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
+    public init(
+        source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
+        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0
+    ) throws {
+        let config = source.config
+        self.config = config
+        self.range = range
+        self.training = training
+        self.capacity = capacity
+        self.pool = pool
+
+        let weights = try StageWeights(source: source, range: range, training: training, storage: storage)
+        self.weights = weights
+        layout = weights.layout
+        parameters = weights.parameters
+        frozenByteCount = weights.frozen.byteCount
+
+        let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
+        let geometries = range.layers.map { config.layers[$0] }
+        var work = ArenaLayout()
+        let batchLayouts = (0..<capacity.slots).map { _ in BatchState.Layout(&work, capacity: N) }
+        let forwardOnly = !training.isTraining
+        // Without a backward two buffers take turns as the stream.
+        let streamSlices = (0..<capacity.slots).map { _ in
+            (0..<(forwardOnly ? 2 : geometries.count + 1)).map { _ in work.reserve(N * D) }
+        }
+        let activationLayouts: [[LayerActivations.Layout]]
+        switch (forwardOnly, capacity.recomputation) {
+        case (false, .none):
+            activationLayouts = (0..<capacity.slots).map { _ in
+                geometries.map { LayerActivations.Layout(&work, $0, config: config, tokens: N, rank: rank) }
+            }
+        case (false, .full) where capacity.recomputesAhead:
+            activationLayouts = [geometries.map { LayerActivations.Layout(&work, $0, config: config, tokens: N, rank: rank) }]
+        default:
+            activationLayouts = [[LayerActivations.Layout(&work, Self.widest(geometries), config: config, tokens: N, rank: rank)]]
+        }
+        let scratchLayout = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
+        let gradientSlice = forwardOnly ? nil : work.reserve(N * D)
+        let headLayout = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
+        let workerScratch = work.reserve(pool.threadCount * StepContext.scratchCount)
+        let productBytes = Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount)
+        let productSlice = work.reserve(productBytes, of: UInt8.self)
+        let arena = try Arena(work)
+        workArena = arena
+        workingByteCount = work.byteCount + weights.parameterArena.byteCount
+
+        batches = batchLayouts.map { BatchState(arena, $0, capacity: N) }
+        streams = streamSlices.map { $0.map { arena.pointer($0) } }
+        activations = activationLayouts.map { $0.map { $0.bind(arena) } }
+        scratch = scratchLayout?.bind(arena)
+        gradientStream = gradientSlice.map { arena.pointer($0) }
+        dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
+        let products = LinearProducts(
+            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
+        step = StepContext(
+            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), dropout: dropout, gradients: weights.parameters)
+
+        let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
+        let epsilon = Float(config.rmsNormEpsilon)
+        embedding_VD = range.isFirst ? weights.matrix(WeightName.embedding) : nil
+        embeddingGradientOffset = range.isFirst ? weights.gradientOffset(WeightName.embedding) : nil
+        layers = range.layers.map { index in
+            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
+            let geometry = config.layers[index]
+            return DecoderLayer(
+                geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
+                gain2_D: weights.vector(WeightName.postAttentionNorm(layer: index)),
+                gain1GradientOffset: weights.gradientOffset(WeightName.inputNorm(layer: index)),
+                gain2GradientOffset: weights.gradientOffset(WeightName.postAttentionNorm(layer: index)), q: linear(.q), k: linear(.k), v: linear(.v),
+                o: linear(.o), gate: linear(.gate), up: linear(.up), down: linear(.down),
+                attention: Attention(headCount: geometry.headCount, keyValueHeadCount: geometry.keyValueHeadCount, headDim: config.headDim),
+                rotary: rotary)
+        }
+        firstOffsets = weights.firstOffsets(range)
+        head = headLayout.map {
+            OutputHead(
+                hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
+                gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
+                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
+        }
+    }
+
+    /// Bytes of scratch that the largest product of the stage needs.
+    private static func workspaceByteCount(
+        _ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, training: Training, tokens: Int, workers: Int
+    ) -> Int {
+        let rank = training.lora?.rank ?? 0
+        func bytes(_ site: LinearSite, layer: Int, rows: Int) -> Int {
+            let shape = site.shape(in: config, layer: layer)
+            return LinearProducts.workspaceByteCount(
+                kernels, rows: rows, outputs: shape.out, inputs: shape.in, rank: rank, trainsWeight: training.isDense, workers: workers)
+        }
+        var shapes: Set<LayerGeometry> = []
+        var largest = 0
+        for layer in range.layers where shapes.insert(config.layers[layer]).inserted {
+            largest = max(largest, LinearSite.inLayer.map { bytes($0, layer: layer, rows: tokens) }.max() ?? 0)
+        }
+        let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
+        return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
+    }
+
+    private static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {
+        LayerGeometry(
+            headCount: geometries.map(\.headCount).max() ?? 1, keyValueHeadCount: geometries.map(\.keyValueHeadCount).max() ?? 1,
+            intermediateSize: geometries.map(\.intermediateSize).max() ?? 1)
+    }
+
+    /// Lets messages move on between the tasks of every kernel (see `ThreadPool.setPoll`).
+    public var threadPool: ThreadPool { pool }
+
+    // MARK: - A micro-batch's way through the stage
+
+    /// Puts a micro-batch into a slot; every stage of the pipeline needs it (positions, segments), not only the first and the last.
+    public func load(_ batch: MicroBatch, slot: Int) throws {
+        try batches[slot].load(batch, vocabularySize: config.vocabularySize, positionCount: capacity.positions)
+    }
+
+    public func tokenCount(slot: Int) -> Int { batches[slot].tokenCount }
+    public func targetCount(slot: Int) -> Int { batches[slot].targetCount }
+
+    /// Runs the layers, without dropout when `evaluating`. `input` [N, D] comes from the stage before (nil on the first), `output` [N, D] goes to the next (nil on the last).
+    public func forward(slot: Int, input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?, evaluating: Bool = false) {
+        let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
+        step.dropout = evaluating ? nil : dropout
+        if let embedding_VD, range.isFirst {
+            RowKernels.embedding(pool, stream(slot, 0), table: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
+        } else if let input {
+            RowKernels.copy(pool, stream(slot, 0), input, count: count)
+        }
+        for index in layers.indices {
+            let target = index == layers.count - 1 ? output ?? stream(slot, index + 1) : stream(slot, index + 1)
+            layers[index].forward(step, batch, kept(slot, index), y_ND: target, x_ND: stream(slot, index))
+        }
+        if layers.isEmpty, let output { RowKernels.copy(pool, output, stream(slot, 0), count: count) }
+    }
+
+    /// Computes a slot's activations again before its gradient arrives. Needs `recomputesAhead`.
+    public func recompute(slot: Int) {
+        guard capacity.recomputation == .full else { return }
+        precondition(capacity.recomputesAhead, "the stage was not planned for recomputation ahead")
+        for index in layers.indices {
+            layers[index].forward(step, batches[slot], kept(slot, index), y_ND: nil, x_ND: stream(slot, index))
+        }
+        recomputedSlot = slot
+    }
+
+    /// Adds the slot's gradients (of the summed token loss) to `gradients`.
+    /// - Parameters:
+    ///   - outputGradient: [N, D] from the next stage; nil on the last, which starts from its own loss.
+    ///   - inputGradient: [N, D] for the stage before; nil on the first.
+    ///   - finished: called as the pass goes down the stage: gradients at or behind this offset of the layout are complete.
+    /// - Returns: the summed loss on the last stage, else 0.
+    @discardableResult
+    public func backward(
+        slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?, finished: ((_ offset: Int) throws -> Void)? = nil
+    ) rethrows -> Double {
+        guard let scratch, let gradientStream else { preconditionFailure("backward on a stage that was made for evaluation") }
+        let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
+        let dx = inputGradient ?? gradientStream
+        var loss = 0.0
+        if let head {
+            loss = head.loss(step, batch, x_ND: stream(slot, layers.count), dx_ND: dx)
+        } else if let outputGradient {
+            RowKernels.copy(pool, dx, outputGradient, count: count)
+        }
+        try finished?(firstOffsets[layers.count])
+        let needsInputGradient = inputGradient != nil || embeddingGradientOffset != nil
+        for index in layers.indices.reversed() {
+            let kept = kept(slot, index), x = stream(slot, index)
+            if capacity.recomputation == .full, recomputedSlot != slot {
+                layers[index].forward(step, batch, kept, y_ND: nil, x_ND: x)
+            }
+            layers[index].backward(
+                step, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
+            try finished?(firstOffsets[index])
+        }
+        if recomputedSlot == slot { recomputedSlot = nil }
+        if let embeddingGradientOffset {
+            RowKernels.embeddingBackward(
+                pool, dtable_VD: step.gradients + embeddingGradientOffset, dx_ND: dx, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
+        }
+        return loss
+    }
+
+    // MARK: - Evaluation, on the last stage after `forward`
+
+    /// Sum of -log p over the slot's labelled positions, without gradients.
+    public func evaluateLoss(slot: Int) -> Double {
+        guard let head else { preconditionFailure("only the last stage knows the loss") }
+        return head.loss(step, batches[slot], x_ND: stream(slot, layers.count), dx_ND: nil)
+    }
+
+    /// logits [N, V] of every token of the slot.
+    public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
+        guard let head else { preconditionFailure("only the last stage knows the logits") }
+        let batch = batches[slot]
+        head.logits(step, batch, x_ND: stream(slot, layers.count), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
+    }
+
+    private func stream(_ slot: Int, _ index: Int) -> UnsafeMutablePointer<Float> {
+        let list = streams[slot]
+        return training.isTraining ? list[index] : list[index % 2]
+    }
+
+    private func kept(_ slot: Int, _ layer: Int) -> LayerActivations {
+        let list = activations[activations.count == 1 ? 0 : slot]
+        return list[list.count == 1 ? 0 : layer]
+    }
+}

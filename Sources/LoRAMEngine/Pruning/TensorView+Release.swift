@@ -1,0 +1,18 @@
+import Foundation
+
+extension TensorView {
+    /// Gives a byte range that was read to its end back to the system: it stays in the page cache but leaves this process's memory.
+    ///
+    /// Pages count from the one in which the range starts, since what lies before was read earlier, to the last that it fills. A page
+    /// that is needed after all comes back when it is read.
+    ///
+    /// - Precondition: the bytes are a read-only mapping of a file.
+    func release(_ range: Range<Int>) {
+        guard let base = bytes.baseAddress, !range.isEmpty else { return }
+        let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
+        let start = UInt(bitPattern: base + range.lowerBound) / page * page
+        let end = UInt(bitPattern: base + range.upperBound) / page * page
+        guard start < end, let address = UnsafeMutableRawPointer(bitPattern: start) else { return }
+        _ = madvise(address, Int(end - start), MADV_DONTNEED)
+    }
+}

@@ -1,0 +1,47 @@
+/// What makes two runs give the same results: all keys that influence them, with their values, and a hash of both.
+public struct RecipeFingerprint: Sendable, Equatable {
+    /// SHA-256, hexadecimal.
+    public let hash: String
+    /// Canonical values by dotted key.
+    public let entries: [String: String]
+
+    public init(entries: [String: String]) {
+        self.entries = entries
+        let lines = entries.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)\n" }
+        hash = ContentHash.sha256(lines.joined())
+    }
+
+    /// Error `RecipeError.differs` that names the first key, by name, whose value is another one now. A key that one side does not
+    /// know (an older program) counts as different.
+    public func requireSame(as before: RecipeFingerprint) throws(RecipeError) {
+        if before.entries == entries { return }
+        let keys = Set(before.entries.keys).union(entries.keys).filter { before.entries[$0] != entries[$0] }.sorted()
+        throw .differs(
+            key: keys[0], before: before.entries[keys[0]] ?? "not set", now: entries[keys[0]] ?? "not set", others: keys.count - 1)
+    }
+}
+
+extension Recipe {
+    /// Which training a fingerprint is about.
+    public enum Phase: String, Sendable, CaseIterable {
+        case align, train
+    }
+
+    /// The keys that influence the phase's results: without the grid, the output, cadences, the watchdog; `align` also without the
+    /// keys that only the adapter's training reads.
+    public func fingerprint(of phase: Phase) -> RecipeFingerprint {
+        let adapterOnly: Set<Substring> = ["trained_on", "quantization", "lora", "data", "batch", "optimizer", "schedule"]
+        var entries: [String: String] = [:]
+        for (key, value) in resultEntries("") {
+            let section = key.prefix { $0 != "." }
+            if phase == .align, adapterOnly.contains(section) { continue }
+            entries[key] = value
+        }
+        return RecipeFingerprint(entries: entries)
+    }
+
+    /// SHA-256 over every key, which all ranks compare before they start.
+    public func contentHash() -> String {
+        ContentHash.sha256(recipeNode.canonicalText)
+    }
+}

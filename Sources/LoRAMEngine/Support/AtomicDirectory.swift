@@ -1,0 +1,84 @@
+import Glibc
+
+/// A directory that is filled under a temporary name and appears under its own only when complete.
+///
+/// Dropped without `commit()` it removes what was written. Not safe to share between threads.
+public final class AtomicDirectory {
+    public let finalPath: String
+    /// Where to put the files; a sibling of the final path, on the same file system.
+    public let temporaryPath: String
+    private let replaces: Bool
+    private var isCommitted = false
+
+    /// Makes missing parent directories.
+    ///
+    /// - Parameter replacing: whether `commit()` may replace a directory that is there already. Without it an existing path other
+    ///   than an empty directory is refused now.
+    /// - Throws: `FileError.exists`, `FileError.cannotWrite`.
+    public init(_ path: String, replacing: Bool = false) throws {
+        var trimmed = path
+        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+        finalPath = trimmed
+        temporaryPath = "\(trimmed).partial-\(getpid())"
+        replaces = replacing
+        if FilePath.exists(trimmed), !Self.isEmptyDirectory(trimmed) {
+            guard replacing else { throw FileError.exists(path: trimmed) }
+            guard FilePath.isDirectory(trimmed) else { throw FileError.exists(path: trimmed) }
+        }
+        try FileSystem.createDirectory(FilePath.parent(trimmed))
+        // What a killed process of the same number left is of no use to anybody.
+        Self.removeTree(temporaryPath)
+        guard mkdir(temporaryPath, 0o755) == 0 else {
+            throw FileError.cannotWrite(path: path, call: "mkdir", code: errno)
+        }
+    }
+
+    deinit {
+        if !isCommitted { Self.removeTree(temporaryPath) }
+    }
+
+    /// Path of a file inside.
+    public func path(_ name: String) -> String { "\(temporaryPath)/\(name)" }
+
+    /// Brings the directory to the disk and renames it to its final path. A replaced directory is moved aside first and removed last,
+    /// so that one of the two is complete at any time.
+    ///
+    /// - Throws: `FileError`.
+    public func commit() throws {
+        try OutputFile.syncDirectory(temporaryPath)
+        var aside: String?
+        if FilePath.exists(finalPath), !Self.isEmptyDirectory(finalPath) {
+            guard replaces else { throw FileError.exists(path: finalPath) }
+            let old = "\(finalPath).replaced-\(getpid())"
+            Self.removeTree(old)
+            guard rename(finalPath, old) == 0 else { throw FileError.cannotWrite(path: finalPath, call: "rename", code: errno) }
+            aside = old
+        }
+        // rename(2) replaces an empty directory by itself.
+        guard rename(temporaryPath, finalPath) == 0 else {
+            let code = errno
+            if let aside { rename(aside, finalPath) }
+            throw FileError.cannotWrite(path: finalPath, call: "rename", code: code)
+        }
+        isCommitted = true
+        try OutputFile.syncDirectory(FilePath.parent(finalPath))
+        if let aside { Self.removeTree(aside) }
+    }
+
+    private static func isEmptyDirectory(_ path: String) -> Bool {
+        guard FilePath.isDirectory(path), let names = try? FilePath.names(inDirectory: path) else { return false }
+        return names.isEmpty
+    }
+
+    /// Removes a directory with all it holds, without following symbolic links; nothing if there is none.
+    private static func removeTree(_ path: String) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            unlink(path)
+            return
+        }
+        for name in (try? FilePath.names(inDirectory: path)) ?? [] { removeTree("\(path)/\(name)") }
+        rmdir(path)
+    }
+}

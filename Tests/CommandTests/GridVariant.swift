@@ -1,0 +1,27 @@
+import LoRAMEngine
+import TestSupport
+import Testing
+
+/// One way to lay a training over processes.
+struct GridVariant: Sendable, CustomTestStringConvertible {
+    var stages: Int
+    var replicas: Int
+    var threads = 1
+    var others: [(String, String)] = []
+    /// Under mpirun also where one process is enough.
+    var usesLauncher = true
+
+    var rankCount: Int { stages * replicas }
+
+    var testDescription: String {
+        (["\(stages)x\(replicas) threads \(threads)"] + others.map { "\($0) \($1)" } + (usesLauncher ? [] : ["without mpirun"])).joined(separator: ", ")
+    }
+
+    /// One process, one thread.
+    static let plain = GridVariant(stages: 1, replicas: 1, usesLauncher: false)
+
+    func run(_ command: [String]) throws -> MPIRun.Outcome {
+        let grid = [("parallel.stages", "\(stages)"), ("parallel.replicas", "\(replicas)"), ("parallel.threads", "\(threads)")]
+        return try CommandRun.run(command + settings(grid + others), ranks: usesLauncher ? rankCount : 0)
+    }
+}

@@ -1,0 +1,97 @@
+import Foundation
+import LoRAMEngine
+import TestSupport
+import Testing
+
+/// Commands that report: what they print is one JSON value with the documented keys.
+@Suite struct ReportTests {
+    let project: Project
+
+    init() throws {
+        project = try Project()
+    }
+
+    func json(_ command: [String], ranks: Int = 0) throws -> JSONValue {
+        let outcome = try CommandRun.run(command, ranks: ranks)
+        #expect(outcome.exitCode == 0 && outcome.ownErrorLines.isEmpty, "\(outcome.standardError)")
+        return try JSONValue.parse(outcome.standardOutput)
+    }
+
+    @Test func tokenizeGivesTheReferenceIDs() throws {
+        let vectors = try JSONValue.parse(contentsOf: Fixtures.path("data/llama_like.json"))
+        let texts = try #require(vectors["texts"]?.arrayValue)
+        let lines = texts.map { JSONValue.object([JSONMember("text", $0["text"]!)]).serialized() }
+        let file = try project.write("vectors.jsonl", lines)
+        for (flags, bos) in [(["--no-special"], [JSONValue]()), ([], [.integer(1)])] {
+            let outcome = try CommandRun.run(["tokenize", "--tokenizer", "\(project.model)/tokenizer.model", file] + flags)
+            #expect(outcome.exitCode == 0, "\(outcome.standardError)")
+            let found = try outcome.outputLines.map { try JSONValue.parse($0)["ids"]?.arrayValue }
+            #expect(found == texts.map { bos + $0["ids"]!.arrayValue! })
+        }
+        // A directory, and more ranks than needed: the same text once.
+        let alone = try CommandRun.run(["tokenize", "--tokenizer", project.model, file])
+        #expect(alone.outputLines.count == texts.count)
+        if MPIRun.isAvailable {
+            #expect(try CommandRun.run(["tokenize", "--tokenizer", project.model, file], ranks: 2).standardOutput == alone.standardOutput)
+        }
+    }
+
+    @Test func inspectKnowsWhatACommandWrote() throws {
+        let config = Project.config(), model = try project.writeCheckpoint("base", config)
+        let base = try json(["inspect", model, "--json"])
+        #expect(base["kind"] == "checkpoint" && base["parameters"] == .integer(config.parameterCount) && base["problem"] == nil)
+        #expect(base["config"]?["layers"] == 4 && base["config"]?["dtype"] == "F32" && base["config"]?["tied"] == false)
+        #expect(base["tensors"]?.arrayValue?.count == WeightLayout.names(config).count)
+        #expect(base["tensors"]?[0]?.objectMembers?.map(\.key) == ["name", "dtype", "shape", "bytes", "file"])
+
+        let report = try json([
+            "prune", "--model", model, "--output", project.path("pruned"), "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1",
+            "--json",
+        ])
+        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output"])
+        let pruned = try json(["inspect", project.path("pruned"), "--json"])
+        #expect(pruned["kind"] == "pruned checkpoint" && pruned["parameters"] == report["pruned_parameters"] && pruned["problem"] == nil)
+        #expect(pruned["config"]?["key_value_heads"] == [2, 1, 1, 2] && pruned["plan"] != nil)
+
+        #expect(try json(["inspect", project.model, "--json"])["kind"] == "model configuration")
+        #expect(try json(["inspect", "\(model)/tokenizer.model", "--json"])["kind"] == "tokenizer")
+        #expect(try json(["inspect", "\(model)/model.safetensors", "--json"])["tensor_count"] == .integer(WeightLayout.names(config).count))
+        let adapter = try json(["inspect", Fixtures.path("formats/adapter"), "--json"])
+        #expect(adapter["kind"] == "LoRA adapter" && adapter["rank"] != nil && adapter["targets"]?.arrayValue?.isEmpty == false)
+    }
+
+    @Test(arguments: [[], ["--full"], ["--recompute", "full"], ["--threads", "2", "--targets", "q_proj,lm_head"]])
+    func benchStepReports(_ more: [String]) throws {
+        let report = try json(
+            ["bench", "step", "--hidden", "64", "--inter", "96", "--layers", "2", "--heads", "4", "--kv", "2", "--vocab", "97", "--batch", "2",
+                "--seq", "16", "--steps", "2", "--json"] + more)
+        #expect(
+            report.objectMembers?.map(\.key) == [
+                "tokens_per_second", "step_seconds", "step_gflop", "gflops", "peak_gflops", "limit_seconds", "fraction_of_limit", "peak_rss_mib", "loss",
+                "threads", "blas_core",
+            ])
+        for key in ["tokens_per_second", "step_seconds", "step_gflop", "peak_gflops", "limit_seconds", "peak_rss_mib", "loss"] {
+            #expect(try #require(report[key]?.doubleValue) > 0, "\(key)")
+        }
+        let step = report["step_seconds"]!.doubleValue!
+        #expect(relativeDifference(report["tokens_per_second"]!.doubleValue! * step, 32) < 1e-9)
+        #expect(relativeDifference(report["gflops"]!.doubleValue! * step, report["step_gflop"]!.doubleValue!) < 1e-9)
+    }
+
+    /// No character of a path is YAML.
+    @Test func pathsMayHoldAnyCharacter() throws {
+        let model = try project.writeCheckpoint("a: [b] #c 'd"), output = project.path("out: {1}")
+        let pruned = try CommandRun.run(["prune", "--model", model, "--output", output, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"])
+        #expect(pruned.exitCode == 0, "\(pruned.standardError)")
+        let evaluated = try CommandRun.run(["evaluate", "--model", model, "--perplexity", project.texts, "--length", "32"])
+        #expect(evaluated.exitCode == 0, "\(evaluated.standardError)")
+    }
+
+    @Test func helpAndVersionAreNoErrors() throws {
+        for command in ["", "prune", "align", "train", "recover", "evaluate", "tokenize", "inspect", "bench", "bench step"] {
+            let outcome = try CommandRun.run(command.split(separator: " ").map(String.init) + ["--help"])
+            #expect(outcome.exitCode == 0 && outcome.standardError.isEmpty && outcome.standardOutput.contains("loram-mpi"), "\(command)")
+        }
+        #expect(try CommandRun.run(["--version"]).outputLines == ["0.1.0"])
+    }
+}

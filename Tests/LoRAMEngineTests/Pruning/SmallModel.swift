@@ -1,0 +1,34 @@
+import LoRAMEngine
+
+/// Small whole models for pruning tests.
+enum SmallModel {
+    /// 7 layers, 4 kv heads of width 6 with 2 query heads each, 37 channels.
+    static func config(tied: Bool = false, dtype: DType = .bf16, theta: Double = 10000) -> LlamaConfig {
+        let geometry = LayerGeometry(headCount: 8, keyValueHeadCount: 4, intermediateSize: 37)
+        return LlamaConfig(
+            hiddenSize: 32, vocabularySize: 23, headDim: 6, maxPositionCount: 64, layers: Array(repeating: geometry, count: 7),
+            rmsNormEpsilon: 1e-5, rope: RoPEConfig(theta: theta), tiesWordEmbeddings: tied, dtype: dtype)
+    }
+
+    static func plan(_ config: LlamaConfig = config(), ratio: Double = 0.6, seed: UInt64 = 7) throws -> PruningPlan {
+        try RandomPruning.plan(config: config, ratio: ratio, keepFirst: 1, keepLast: 2, seed: seed)
+    }
+
+    /// Writes the model with random weights as a checkpoint; `spoil` may change a tensor's values.
+    static func write(
+        _ config: LlamaConfig, to path: String, maxShardByteCount: Int = 1 << 30, spoil: (String, inout [Float]) -> Void = { _, _ in }
+    ) throws {
+        let weights = SyntheticWeights(config: config, seed: 3)
+        let names = WeightLayout.names(config)
+        let writer = try CheckpointWriter(
+            path: path, tensors: names.map { TensorInfo(name: $0.name, dtype: config.dtype, shape: $0.shape) }, configuration: config.configJSON(),
+            maxShardByteCount: maxShardByteCount)
+        for (name, shape) in names {
+            var values = [Float](repeating: 0, count: shape.reduce(1, *))
+            try weights.copyFloats(name, shape: shape, rows: nil, into: &values)
+            spoil(name, &values)
+            try writer.append(floats: values, count: values.count, to: name)
+        }
+        try writer.finish()
+    }
+}

@@ -1,0 +1,58 @@
+"""The work of `loram-mpi bench step` in PyTorch + PEFT: one LoRA training step on random weights and tokens, on the CPU.
+
+usage: bench_peer.py [--hidden 1024 --inter 2816 --layers 8 --heads 16 --kv 16 --vocab 32000 --batch 4 --seq 512 --rank 8 --steps 5 --threads 2]
+Prints one JSON object with `bench step`'s keys tokens_per_second, step_seconds and peak_rss_mib.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+SHAPE = {"hidden": 1024, "inter": 2816, "layers": 8, "heads": 16, "kv": 16, "vocab": 32000, "batch": 4, "seq": 512, "rank": 8, "steps": 5, "threads": 2}
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name, default in SHAPE.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    shape = parser.parse_args()
+    torch.set_num_threads(shape.threads)
+    torch.manual_seed(1)
+    base = LlamaForCausalLM(
+        LlamaConfig(
+            hidden_size=shape.hidden, intermediate_size=shape.inter, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv, vocab_size=shape.vocab, max_position_embeddings=4096, tie_word_embeddings=False, use_cache=False,
+        )
+    )
+    model = get_peft_model(base, LoraConfig(r=shape.rank, lora_alpha=16, target_modules=TARGETS, task_type="CAUSAL_LM"))
+    model.train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    tokens = torch.randint(0, shape.vocab, (shape.batch, shape.seq))
+    seconds = []
+    for _ in range(shape.steps + 1):
+        start = time.perf_counter()
+        model(input_ids=tokens, labels=tokens).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.perf_counter() - start)
+    step = statistics.median(seconds[1:])
+    print(
+        json.dumps(
+            {
+                "tokens_per_second": shape.batch * shape.seq / step,
+                "step_seconds": step,
+                "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
