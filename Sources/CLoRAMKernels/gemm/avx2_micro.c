@@ -126,7 +126,7 @@ LORAM_AVX2 void loram_avx2_sum_lanes(float *out, const float *lanes, long count)
     }
 }
 
-enum { OUTER_RANKS = 4, OUTER_AHEAD = 8 };
+enum { OUTER_RANKS = 4 };
 
 /// sums[ranks, 16] += over tokens g v with masks on the two vectors; ranks is a constant at every call.
 LORAM_INLINE LORAM_AVX2 void outer_block(const int ranks, float *sums, long sums_stride, const float *g, long g_stride, const float *v, long v_stride, long tokens, __m256i low, __m256i high) {
@@ -137,7 +137,6 @@ LORAM_INLINE LORAM_AVX2 void outer_block(const int ranks, float *sums, long sums
         sum[r][1] = _mm256_maskload_ps(sums + r * sums_stride + 8, high);
     }
     for (long t = 0; t < tokens; t++) {
-        _mm_prefetch((const char *)(v + (t + OUTER_AHEAD) * v_stride), _MM_HINT_T0);
         __m256 first = _mm256_maskload_ps(v + t * v_stride, low), second = _mm256_maskload_ps(v + t * v_stride + 8, high);
         LORAM_UNROLL
         for (int r = 0; r < ranks; r++) {

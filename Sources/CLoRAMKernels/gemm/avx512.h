@@ -85,6 +85,21 @@ LORAM_INLINE LORAM_AVX512 __m512 loram_round_bf16_512(__m512 x) {
     return _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32((int)0xffff0000)));
 }
 
+LORAM_INLINE LORAM_AVX512 __m512 loram_maybe_round_512(__m512 x, const int rounded) { return rounded ? loram_round_bf16_512(x) : x; }
+
+/// One NF4 block: the 16 values of the block are a table, and each nibble becomes an index into it, of which four bits count.
+LORAM_INLINE LORAM_AVX512 void loram_decode_block_f32(float *out, const uint8_t *codes, __m512 levels, const float *scale, const int rounded) {
+    __m512 table = loram_maybe_round_512(_mm512_mul_ps(levels, _mm512_set1_ps(*scale)), rounded);
+    const __m512i words = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m512i shifts = _mm512_set_epi32(24, 28, 16, 20, 8, 12, 0, 4, 24, 28, 16, 20, 8, 12, 0, 4);
+    __m512i bytes = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)codes));
+    LORAM_UNROLL
+    for (int quarter = 0; quarter < 4; quarter++) {
+        __m512i word = _mm512_permutexvar_epi32(_mm512_add_epi32(words, _mm512_set1_epi32(2 * quarter)), bytes);
+        _mm512_storeu_ps(out + 16 * quarter, _mm512_permutexvar_ps(_mm512_srlv_epi32(word, shifts), table));
+    }
+}
+
 /// 16 entries of a map of 256 f32: eight lookups of 32 entries each, then three levels of choices by the upper bits of the index.
 LORAM_INLINE LORAM_AVX512 __m512 loram_lookup256(const char *map, __m512i index) {
     __m512 part[8];

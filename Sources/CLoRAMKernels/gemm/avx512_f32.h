@@ -6,6 +6,7 @@
 
 void loram_avx512_multiply(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);
 void loram_avx512_dot(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
+void loram_avx512_dot_decode(float *lanes, const void *w, long w_stride, const void *x, long x_stride, int tokens, long steps, int accumulate, const loram_decode_job *job);
 void loram_avx512_sum_lanes(float *out, const float *lanes, long count);
 void loram_avx512_decode(const loram_weight *weight, long row, long column, long count, void *out);
 void loram_avx512_decode_rounded(const loram_weight *weight, long row, long column, long count, void *out);

@@ -101,7 +101,9 @@ LORAM_INLINE LORAM_AVX512BF16 void decode_nf4(const loram_weight *weight, long r
     float scales[LORAM_SCALE_RUN];
     while (block <= last) {
         long blocks = loram_min(LORAM_SCALE_RUN, last + 1 - block), full = loram_min(blocks, weight->rows * weight->columns / LORAM_NF4_BLOCK - block);
-        loram_block_scales_512(&weight->scales, block, blocks, scales);
+        // Looking up sixteen scales at once costs as much as a few one by one.
+        if (blocks > 4) loram_block_scales_512(&weight->scales, block, blocks, scales);
+        else loram_block_scales(&weight->scales, block, blocks, scales);
         const uint8_t *codes = (const uint8_t *)weight->data + 32 * block;
         for (long i = 0; i < full; i++) loram_decode_block_bf16(out + LORAM_NF4_BLOCK * i, codes + 32 * i, levels, scales + i);
         if (full < blocks) {

@@ -34,7 +34,7 @@ size_t loram_few_lay_out(loram_few *r, const loram_kernels *kernels, loram_compu
     // Even chunks and runs, at multiples of the NF4 block.
     long chunks = loram_ceil(k, LORAM_FEW_X_BYTES / (tokens * r->engine->element_bytes));
     r->chunk = chunks ? loram_round_up(loram_ceil(k, chunks), LORAM_NF4_BLOCK) : LORAM_NF4_BLOCK;
-    r->run = loram_round_up(loram_ceil(r->chunk, loram_ceil(r->chunk, LORAM_FEW_RUN)), LORAM_NF4_BLOCK);
+    r->run = loram_round_up(loram_ceil(r->chunk, loram_ceil(r->chunk, LORAM_FEW_ROW_BYTES / r->engine->element_bytes)), LORAM_NF4_BLOCK);
     loram_arena arena = {base, 0};
     r->x = loram_take(&arena, (size_t)(tokens * loram_round_up(k, LORAM_DOT_STEP)) * (size_t)r->engine->element_bytes);
     r->left = loram_take(&arena, (size_t)(tokens * loram_round_up(rank, LORAM_DOT_STEP)) * 4);

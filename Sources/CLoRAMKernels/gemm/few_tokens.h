@@ -9,8 +9,8 @@ enum {
     LORAM_FEW_TASK_ROWS = 48,
     /// Bytes of converted x per chunk of k: half of a first-level cache, which also holds two buffers of decoded rows.
     LORAM_FEW_X_BYTES = 20480,
-    /// k's per run at most.
-    LORAM_FEW_RUN = 1024,
+    /// Bytes of one decoded row of a piece at most.
+    LORAM_FEW_ROW_BYTES = 3072,
 };
 
 typedef struct loram_few {

@@ -87,21 +87,21 @@ static void pack_a(void *context, long index, int worker) {
     }
 }
 
-void loram_prefetch_weight(const loram_weight *w, long row, long column, long count) {
+/// Asks for the cache lines of columns column ..< column + count of one row; beyond the weight nothing happens.
+static inline void prefetch(const loram_weight *w, long row, long column, long count) {
     if (row >= w->rows || column >= w->columns) return;
     const char *from, *to;
     if (w->element == LORAM_ELEMENT_NF4) {
-        long first = row * w->columns + column;
-        from = (const char *)w->data + first / 2;
-        to = from + count / 2;
-        long block = first / LORAM_NF4_BLOCK;
+        long first = row * w->columns + column, block = first / LORAM_NF4_BLOCK;
+        from = (const char *)w->data + 32 * block;
+        to = (const char *)w->data + (first + count) / 2;
         __builtin_prefetch((const char *)w->scales.absmax + block * (w->scales.nested_absmax ? 1 : 4));
     } else {
         long bytes = w->element == LORAM_ELEMENT_F32 ? 4 : 2;
         from = (const char *)w->data + bytes * (row * w->row_stride + column);
         to = from + bytes * count;
     }
-    for (; from < to; from += 64) __builtin_prefetch(from);
+    for (from = (const char *)((uintptr_t)from & ~(uintptr_t)63); from < to; from += 64) __builtin_prefetch(from);
 }
 
 void loram_decode_rows(const loram_engine *engine, const loram_weight *weight, long row, int count, long column, long length, long padding, char *rows, long stride, long next_row, long next_column) {
@@ -109,7 +109,7 @@ void loram_decode_rows(const loram_engine *engine, const loram_weight *weight, l
     size_t padded = (size_t)(loram_round_up(length, padding) - length) * size;
     for (int i = 0; i < count; i++) {
         char *out = rows + size * (size_t)(i * stride + LORAM_MARGIN);
-        loram_prefetch_weight(weight, next_row + i, next_column, length);
+        prefetch(weight, next_row + i, next_column, length);
         engine->decode(weight, row + i, column, length, out);
         if (padded) memset(out + (size_t)length * size, 0, padded);
     }

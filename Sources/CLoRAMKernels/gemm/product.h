@@ -41,9 +41,6 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
 size_t loram_few_tokens_workspace(const loram_kernels *kernels, loram_compute compute, long tokens, long inputs, long rank, int workers);
 loram_status loram_few_tokens(const loram_execution *execution, const loram_matrix_product *product);
 
-/// Asks for the cache lines of columns column ..< column + count of one row; beyond the weight nothing happens.
-void loram_prefetch_weight(const loram_weight *weight, long row, long column, long count);
-
 /// Decodes `count` rows from `row` on of columns column ..< column + length into rows of `stride` elements, each preceded and followed
 /// by LORAM_MARGIN elements of space, and pads them with zeros to a multiple of `padding` (at most LORAM_MARGIN). Meanwhile the same
 /// piece at next_row, next_column is fetched into cache.

@@ -10,8 +10,9 @@ enum {
     LONGEST_RUN = 2048,
     /// Columns of a gradient per task, and tokens that are taken at a time.
     GRADIENT_COLUMNS = 128,
-    GRADIENT_TOKENS = 128,
-    TRANSPOSE_ROWS = 256,
+    GRADIENT_TOKENS = 64,
+    /// Rows of the wide operand that are fetched ahead.
+    GRADIENT_AHEAD = 16,
 };
 
 static int valid(const loram_execution *e) { return e && e->kernels && e->workers >= 1; }
@@ -24,13 +25,14 @@ static char *aligned_workspace(const loram_execution *e, size_t needed) {
 }
 
 static size_t lanes_bytes(long rank) { return (size_t)PROJECT_TOKENS * (size_t)loram_round_up(rank, 16) * LORAM_LANES * sizeof(float); }
-static size_t sums_bytes(long rank) { return (size_t)GRADIENT_COLUMNS * (size_t)loram_round_up(rank, 16) * sizeof(float); }
+static size_t packed_bytes(long rank, long width) { return (size_t)loram_round_up(rank * width, 16) * sizeof(float); }
+static size_t sums_bytes(long rank) { return (size_t)GRADIENT_COLUMNS * (size_t)(loram_round_up(rank, 16) + GRADIENT_TOKENS) * sizeof(float); }
 
 size_t loram_thin_workspace(const loram_kernels *kernels, long tokens, long width, long rank, int workers) {
     (void)kernels;
     (void)tokens;
     size_t worker = lanes_bytes(rank) > sums_bytes(rank) ? lanes_bytes(rank) : sums_bytes(rank);
-    return 64 + worker * (size_t)workers + (size_t)loram_round_up(rank * width, 16) * sizeof(float);
+    return 64 + worker * (size_t)workers + packed_bytes(rank, width);
 }
 
 // --- h = scale * x A^T -------------------------------------------------------------------------------------------------------------
@@ -41,9 +43,28 @@ typedef struct projection {
     long x_stride, tokens, inputs;
     const loram_thin_factor *factors;
     int count;
+    /// The factors are stored as a[inputs, rank].
+    int transposed;
     long rank, run;
+    /// The factors' rows one after the other, as [run][rank][length of the run]: rows of large stride would fight for the same cache sets.
+    float *packed;
     char *scratch;
 } projection;
+
+static void pack_factors(void *context, long index, int worker) {
+    (void)worker;
+    const projection *p = context;
+    long k = index * p->run, length = loram_min(p->run, p->inputs - k);
+    float *out = p->packed + k * p->rank;
+    for (int f = 0; f < p->count; f++) {
+        const loram_thin_factor *factor = &p->factors[f];
+        for (long r = 0; r < factor->rank; r++, out += length) {
+            if (!p->transposed) memcpy(out, factor->a + r * factor->a_stride + k, (size_t)length * sizeof(float));
+            else
+                for (long i = 0; i < length; i++) out[i] = factor->a[(k + i) * factor->a_stride + r];
+        }
+    }
+}
 
 static void project_tokens(void *context, long index, int worker) {
     const projection *p = context;
@@ -51,88 +72,68 @@ static void project_tokens(void *context, long index, int worker) {
     const loram_engine *f32 = &p->execution->kernels->engine[LORAM_COMPUTE_F32];
     float *lanes = (float *)(void *)(p->scratch + (size_t)worker * lanes_bytes(p->rank));
     long from = index * PROJECT_TOKENS, to = loram_min(from + PROJECT_TOKENS, p->tokens);
+    if (p->inputs == 0) memset(lanes, 0, lanes_bytes(p->rank));
     for (long k = 0; k < p->inputs; k += p->run) {
         long length = loram_min(p->run, p->inputs - k);
         for (long t = from; t < to; t += thin->tokens) {
             int tokens = (int)loram_min(thin->tokens, to - t);
-            const float *x = p->x + t * p->x_stride + k;
-            for (long next = 0; next < thin->tokens && t + thin->tokens + next < to; next++)
-                for (long i = 0; i < length; i += 16) __builtin_prefetch(x + (thin->tokens + next) * p->x_stride + i);
             float *sums = lanes + (t - from) * p->rank * LORAM_LANES;
-            for (int f = 0; f < p->count; f++) {
-                const loram_thin_factor *factor = &p->factors[f];
-                for (long r = 0; r < factor->rank; r += thin->ranks) {
-                    int ranks = (int)loram_min(thin->ranks, factor->rank - r);
-                    thin->project(sums, x, p->x_stride, tokens, factor->a + r * factor->a_stride + k, factor->a_stride, ranks, length, k > 0);
-                    sums += tokens * ranks * LORAM_LANES;
-                }
+            for (long r = 0; r < p->rank; r += thin->ranks) {
+                int ranks = (int)loram_min(thin->ranks, p->rank - r);
+                thin->project(sums, p->x + t * p->x_stride + k, p->x_stride, tokens, p->packed + k * p->rank + r * length, length, ranks, length, k > 0);
+                sums += tokens * ranks * LORAM_LANES;
             }
         }
     }
     for (long t = from; t < to; t += thin->tokens) {
-        long tokens = loram_min(thin->tokens, to - t);
+        long tokens = loram_min(thin->tokens, to - t), column = 0;
+        const loram_thin_factor *factor = p->factors;
         const float *sums = lanes + (t - from) * p->rank * LORAM_LANES;
-        for (int f = 0; f < p->count; f++) {
-            const loram_thin_factor *factor = &p->factors[f];
-            for (long r = 0; r < factor->rank; r += thin->ranks) {
-                long ranks = loram_min(thin->ranks, factor->rank - r);
-                float total[64];
-                if (p->inputs) f32->sum_lanes(total, sums, tokens * ranks);
-                else memset(total, 0, sizeof total);
-                sums += tokens * ranks * LORAM_LANES;
-                for (long i = 0; i < tokens; i++)
-                    for (long j = 0; j < ranks; j++) factor->h[(t + i) * factor->h_stride + r + j] = factor->scale * total[i * ranks + j];
+        for (long r = 0; r < p->rank; r += thin->ranks) {
+            long ranks = loram_min(thin->ranks, p->rank - r);
+            float total[64];
+            f32->sum_lanes(total, sums, tokens * ranks);
+            sums += tokens * ranks * LORAM_LANES;
+            for (long j = 0; j < ranks; j++, column++) {
+                while (column == factor->rank) {
+                    column = 0;
+                    factor++;
+                }
+                for (long i = 0; i < tokens; i++) factor->h[(t + i) * factor->h_stride + column] = factor->scale * total[i * ranks + j];
             }
         }
     }
 }
 
-static loram_status project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count, size_t used) {
-    projection p = {execution, x, x_stride, tokens, inputs, factors, count, 0, 0, NULL};
-    for (int f = 0; f < count; f++) {
-        if (factors[f].rank < 0 || factors[f].rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
-        p.rank += factors[f].rank;
+static loram_status project(projection *p) {
+    const loram_execution *e = p->execution;
+    if (!valid(e) || p->tokens < 0 || p->inputs < 0 || p->count < 0) return LORAM_BAD_ARGUMENT;
+    for (int f = 0; f < p->count; f++) {
+        if (p->factors[f].rank < 0 || p->factors[f].rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
+        p->rank += p->factors[f].rank;
     }
-    if (p.rank == 0 || tokens == 0) return LORAM_OK;
-    long run = FACTOR_BYTES / (4 * p.rank) / 64 * 64;
-    p.run = run < SHORTEST_RUN ? SHORTEST_RUN : run > LONGEST_RUN ? LONGEST_RUN : run;
-    char *base = aligned_workspace(execution, used + lanes_bytes(p.rank) * (size_t)execution->workers);
+    if (p->rank == 0 || p->tokens == 0) return LORAM_OK;
+    long run = FACTOR_BYTES / (4 * p->rank) / 64 * 64;
+    p->run = run < SHORTEST_RUN ? SHORTEST_RUN : run > LONGEST_RUN ? LONGEST_RUN : run;
+    size_t packed = packed_bytes(p->rank, p->inputs);
+    char *base = aligned_workspace(e, packed + lanes_bytes(p->rank) * (size_t)e->workers);
     if (!base) return LORAM_SMALL_WORKSPACE;
-    p.scratch = base + used;
-    loram_run(execution, loram_ceil(tokens, PROJECT_TOKENS), project_tokens, &p);
+    p->packed = (float *)(void *)base;
+    p->scratch = base + packed;
+    loram_run(e, loram_ceil(p->inputs, p->run), pack_factors, p);
+    loram_run(e, loram_ceil(p->tokens, PROJECT_TOKENS), project_tokens, p);
     return LORAM_OK;
 }
 
 loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count) {
-    if (!valid(execution) || tokens < 0 || inputs < 0 || count < 0) return LORAM_BAD_ARGUMENT;
-    return project(execution, x, x_stride, tokens, inputs, factors, count, 0);
-}
-
-// --- dh = scale * dy B ---------------------------------------------------------------------------------------------------------------
-
-typedef struct transposition {
-    float *out;
-    const float *in;
-    long in_stride, rows, columns;
-} transposition;
-
-static void transpose_rows(void *context, long index, int worker) {
-    (void)worker;
-    const transposition *t = context;
-    long from = index * TRANSPOSE_ROWS, to = loram_min(from + TRANSPOSE_ROWS, t->rows);
-    for (long column = 0; column < t->columns; column++)
-        for (long row = from; row < to; row++) t->out[column * t->rows + row] = t->in[row * t->in_stride + column];
+    projection p = {.execution = execution, .x = x, .x_stride = x_stride, .tokens = tokens, .inputs = inputs, .factors = factors, .count = count};
+    return project(&p);
 }
 
 loram_status loram_thin_project_transposed(const loram_execution *execution, float *dh, long dh_stride, const float *dy, long dy_stride, const float *b, long b_stride, long tokens, long outputs, long rank, float scale) {
-    if (!valid(execution) || tokens < 0 || outputs < 0 || rank < 0 || rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
-    size_t used = (size_t)loram_round_up(rank * outputs, 16) * sizeof(float);
-    char *base = aligned_workspace(execution, used);
-    if (!base) return LORAM_SMALL_WORKSPACE;
-    transposition t = {(float *)(void *)base, b, b_stride, outputs, rank};
-    if (rank) loram_run(execution, loram_ceil(outputs, TRANSPOSE_ROWS), transpose_rows, &t);
-    loram_thin_factor factor = {t.out, outputs, rank, dh, dh_stride, scale};
-    return project(execution, dy, dy_stride, tokens, outputs, &factor, 1, used);
+    loram_thin_factor factor = {b, b_stride, rank, dh, dh_stride, scale};
+    projection p = {.execution = execution, .x = dy, .x_stride = dy_stride, .tokens = tokens, .inputs = outputs, .factors = &factor, .count = 1, .transposed = 1};
+    return project(&p);
 }
 
 // --- dA += scale * dh^T x, dB += scale * dy^T h ------------------------------------------------------------------------------------------
@@ -156,8 +157,18 @@ static void gradient_columns(void *context, long index, int worker) {
     float *sums = (float *)(void *)(p->scratch + (size_t)worker * sums_bytes(p->rank));
     long column = index * GRADIENT_COLUMNS, columns = loram_min(GRADIENT_COLUMNS, p->width - column);
     memset(sums, 0, (size_t)(p->rank * GRADIENT_COLUMNS) * sizeof(float));
-    for (long t = 0; t < p->tokens; t += GRADIENT_TOKENS)
-        p->execution->kernels->thin.outer(sums, GRADIENT_COLUMNS, p->g + t * p->g_stride, p->g_stride, (int)p->rank, p->v + t * p->v_stride + column, p->v_stride, columns, loram_min(GRADIENT_TOKENS, p->tokens - t));
+    // Rows of a wide operand lie a large stride apart and would fight for the same cache sets: a piece of them is copied together first.
+    float *piece = sums + p->rank * GRADIENT_COLUMNS;
+    for (long t = 0; t < p->tokens; t += GRADIENT_TOKENS) {
+        long tokens = loram_min(GRADIENT_TOKENS, p->tokens - t);
+        const float *v = p->v + t * p->v_stride + column;
+        for (long i = 0; i < tokens; i++, v += p->v_stride) {
+            if (t + i + GRADIENT_AHEAD < p->tokens)
+                for (long j = 0; j < columns; j += 16) __builtin_prefetch(v + GRADIENT_AHEAD * p->v_stride + j);
+            memcpy(piece + i * GRADIENT_COLUMNS, v, (size_t)columns * sizeof(float));
+        }
+        p->execution->kernels->thin.outer(sums, GRADIENT_COLUMNS, p->g + t * p->g_stride, p->g_stride, (int)p->rank, piece, GRADIENT_COLUMNS, columns, tokens);
+    }
     if (p->transposed) {
         for (long i = 0; i < columns; i++)
             for (long r = 0; r < p->rank; r++) p->out[(column + i) * p->out_stride + r] += p->scale * sums[r * GRADIENT_COLUMNS + i];

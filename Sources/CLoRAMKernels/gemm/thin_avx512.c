@@ -3,12 +3,16 @@
 #include "avx512.h"
 #include "avx512_f32.h"
 
-enum { TOKENS = 3, RANKS = 8, OUTER_VECTORS = 2, OUTER_AHEAD = 8 };
+enum { TOKENS = 3, RANKS = 8, OUTER_VECTORS = 2 };
 
 LORAM_INLINE LORAM_AVX512 void project_step(__m512 sum[TOKENS][RANKS], const int tokens, const int ranks, const float *x, long x_stride, const float *a, long a_stride, __mmask16 mask) {
     __m512 left[TOKENS];
     LORAM_UNROLL
-    for (int t = 0; t < tokens; t++) left[t] = _mm512_maskz_loadu_ps(mask, x + t * x_stride);
+    for (int t = 0; t < tokens; t++) {
+        // The next tokens' piece, one line at a time: they lie far apart, where the hardware does not look.
+        _mm_prefetch((const char *)(x + (t + TOKENS) * x_stride), _MM_HINT_T0);
+        left[t] = _mm512_maskz_loadu_ps(mask, x + t * x_stride);
+    }
     LORAM_UNROLL
     for (int r = 0; r < ranks; r++) {
         __m512 right = _mm512_maskz_loadu_ps(mask, a + r * a_stride);
@@ -57,10 +61,7 @@ LORAM_INLINE LORAM_AVX512 void outer_block(const int ranks, const int vectors, f
     for (long t = 0; t < tokens; t++) {
         __m512 row[OUTER_VECTORS];
         LORAM_UNROLL
-        for (int j = 0; j < vectors; j++) {
-            _mm_prefetch((const char *)(v + (t + OUTER_AHEAD) * v_stride + 16 * j), _MM_HINT_T0);
-            row[j] = _mm512_maskz_loadu_ps(j + 1 < vectors ? 0xffff : mask, v + t * v_stride + 16 * j);
-        }
+        for (int j = 0; j < vectors; j++) row[j] = _mm512_maskz_loadu_ps(j + 1 < vectors ? 0xffff : mask, v + t * v_stride + 16 * j);
         LORAM_UNROLL
         for (int r = 0; r < ranks; r++) {
             __m512 factor = _mm512_set1_ps(g[t * g_stride + r]);

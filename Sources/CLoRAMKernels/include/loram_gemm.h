@@ -126,7 +126,7 @@ typedef struct loram_thin_factor {
     float scale;
 } loram_thin_factor;
 
-/// h_j = scale_j * x A_j^T for each factor. Needs no workspace.
+/// h_j = scale_j * x A_j^T for each factor.
 loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count);
 
 /// dh[N, r] = scale * dy[N, O] B[O, r].
@@ -138,7 +138,7 @@ loram_status loram_thin_gradient_a(const loram_execution *execution, float *da, 
 /// dB[O, r] += scale * dy[N, O]^T h[N, r].
 loram_status loram_thin_gradient_b(const loram_execution *execution, float *db, long db_stride, const float *dy, long dy_stride, const float *h, long h_stride, long tokens, long outputs, long rank, float scale);
 
-/// Bytes of workspace that is enough for any thin product of these sizes (`width` = I or O).
+/// Bytes of workspace that is enough for any thin product of these sizes: `width` = I or O, `rank` = r or the sum of the factors' ranks.
 size_t loram_thin_workspace(const loram_kernels *kernels, long tokens, long width, long rank, int workers);
 
 // --- What the machine can do ------------------------------------------------------------------------------------------------------
