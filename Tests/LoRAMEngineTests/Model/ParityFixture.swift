@@ -43,11 +43,11 @@ struct ParityFixture {
     var tokenCapacity: Int { batches.map(\.tokenCount).max() ?? 0 }
     var positionCapacity: Int { batches.flatMap(\.segments).map(\.count).max() ?? 0 }
 
-    func stage(_ training: Training, threads: Int = 1, recomputation: Recomputation = .full) throws -> ModelStage {
+    func stage(_ training: Training, threads: Int = 1, recomputation: Recomputation = .full, kernels: String? = nil) throws -> ModelStage {
         let stage = try ModelStage(
             source: source, range: .whole(source.config), training: training,
             capacity: StageCapacity(tokens: tokenCapacity, positions: positionCapacity, recomputation: recomputation),
-            pool: ThreadPool(threadCount: threads), kernels: ComputeKernels())
+            pool: ThreadPool(threadCount: threads), kernels: ComputeKernels(name: kernels))
         if training.lora != nil { try stage.loadParameters(from: adapter) }
         return stage
     }

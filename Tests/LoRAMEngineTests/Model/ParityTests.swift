@@ -35,6 +35,20 @@ import Testing
         try checkLossAndGradients(fixture, stage, prefix: "lora.", loss: "sum_nll")
     }
 
+    /// Every set of kernels that this CPU has, not only the one that it would choose.
+    @Test(arguments: ComputeKernels.availableNames, ParityFixture.names)
+    func everyKernelSet(_ kernels: String, _ name: String) throws {
+        let fixture = try ParityFixture(name)
+        try checkLossAndGradients(fixture, fixture.stage(.lora(fixture.adapter.lora), kernels: kernels), prefix: "lora.", loss: "sum_nll")
+        try checkLossAndGradients(fixture, fixture.stage(.dense(frozen: []), kernels: kernels), prefix: "dense.", loss: "dense_sum_nll")
+    }
+
+    /// `ComputeKernels.init` compares the set with the portable one and throws where they disagree.
+    @Test(arguments: ComputeKernels.availableNames, ComputeType.allCases)
+    func everyKernelSetAgreesWithThePortableOne(_ kernels: String, _ type: ComputeType) throws {
+        #expect(try ComputeKernels(type: type, name: kernels).name == kernels)
+    }
+
     @Test(arguments: ParityFixture.names) func denseLossAndGradients(_ name: String) throws {
         let fixture = try ParityFixture(name)
         try checkLossAndGradients(fixture, fixture.stage(.dense(frozen: []), threads: 2), prefix: "dense.", loss: "dense_sum_nll")
