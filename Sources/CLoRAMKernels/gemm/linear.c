@@ -4,13 +4,15 @@
 size_t loram_linear_workspace(const loram_kernels *kernels, loram_compute compute, loram_product product, long tokens, long outputs, long inputs, long rank, int workers) {
     // Room to align the caller's pointer.
     const size_t slack = 64;
-    switch (product) {
-    case LORAM_FORWARD:
-        if (tokens <= LORAM_SMALL_TOKENS) return slack + loram_few_tokens_workspace(kernels, compute, tokens, inputs, rank, workers);
-        return slack + loram_product_workspace(kernels, compute, tokens, outputs, inputs, rank, workers);
-    case LORAM_INPUT_GRADIENT: return slack + loram_product_workspace(kernels, compute, tokens, inputs, outputs, rank, workers);
-    default: return slack + loram_product_workspace(kernels, compute, outputs, inputs, tokens, 0, workers);
+    if (product == LORAM_WEIGHT_GRADIENT) return slack + loram_product_workspace(kernels, compute, outputs, inputs, tokens, 0, workers);
+    if (product == LORAM_INPUT_GRADIENT) return slack + loram_product_workspace(kernels, compute, tokens, inputs, outputs, rank, workers);
+    // The path of few tokens needs sizes of its own, which do not grow evenly with the tokens.
+    size_t most = tokens > LORAM_SMALL_TOKENS ? loram_product_workspace(kernels, compute, tokens, outputs, inputs, rank, workers) : 0;
+    for (long few = 1; few <= loram_min(tokens, LORAM_SMALL_TOKENS); few++) {
+        size_t size = loram_few_tokens_workspace(kernels, compute, few, inputs, rank, workers);
+        most = size > most ? size : most;
     }
+    return slack + most;
 }
 
 static int valid_execution(const loram_execution *e) {

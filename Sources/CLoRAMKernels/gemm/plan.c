@@ -10,20 +10,16 @@ enum {
     /// With fewer rows or columns than these a task spends too much on packing B, or on reading A again.
     SHORTEST_TASK_ROWS = 512,
     NARROWEST_TASK = 64,
-    /// Rows whose packed A lies in the workspace at a time.
-    LONGEST_CHUNK = 4096,
-    /// Blocks of the inner dimension start at multiples of this, so that NF4 blocks of aligned rows are not cut.
-    DEPTH_STEP = 64,
 };
 
 loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k) {
     loram_plan plan;
-    long chunks = loram_ceil(m, LONGEST_CHUNK);
+    long chunks = loram_ceil(m, LORAM_LONGEST_CHUNK);
     plan.chunk = loram_ceil(m, chunks);
     long panels = loram_ceil(plan.chunk, engine->tile_rows);
     plan.panel_rows = loram_ceil(plan.chunk, panels);
     plan.blocks = loram_ceil(k, engine->depth);
-    plan.block_depth = plan.blocks == 0 ? 0 : loram_round_up(loram_ceil(k, plan.blocks), DEPTH_STEP);
+    plan.block_depth = plan.blocks == 0 ? 0 : loram_round_up(loram_ceil(k, plan.blocks), LORAM_DEPTH_STEP);
     if (plan.block_depth) plan.blocks = loram_ceil(k, plan.block_depth);
 
     long rows = loram_min(plan.chunk, LONGEST_TASK_ROWS), columns = loram_min(loram_round_up(n, engine->tile_columns), engine->width);

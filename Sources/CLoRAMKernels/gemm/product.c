@@ -8,10 +8,16 @@ enum {
     ROWS_AHEAD = 32,
 };
 
+/// Sizes that bound the plan's and grow with every dimension, so that a workspace for many rows is enough for fewer.
+typedef struct bounds {
+    long panels, depth, columns;
+} bounds;
+
 typedef struct run {
     const loram_matrix_product *product;
     const loram_engine *engine, *f32;
     loram_plan plan;
+    bounds limit;
     /// Rows of C in this chunk, and where they start.
     long first_row, rows, panels;
     char *packed_a, *packed_left;
@@ -24,25 +30,32 @@ typedef struct scratch_layout {
     size_t bytes;
 } scratch_layout;
 
-static scratch_layout lay_out_scratch(const loram_engine *engine, const loram_engine *f32, const loram_plan *plan, long rank, char *base) {
+static bounds bound(const loram_engine *engine, long m, long n, long k) {
+    return (bounds){
+        .panels = loram_ceil(loram_min(m, LORAM_LONGEST_CHUNK), engine->tile_rows),
+        .depth = loram_min(loram_round_up(k, LORAM_DEPTH_STEP), engine->depth),
+        .columns = loram_min(loram_round_up(n, engine->tile_columns), engine->width),
+    };
+}
+
+static scratch_layout lay_out_scratch(const loram_engine *engine, const loram_engine *f32, bounds limit, long rank, char *base) {
     loram_arena arena = {base, 0};
     scratch_layout layout;
-    long columns = loram_round_up(plan->task_columns, engine->tile_columns);
-    layout.block = loram_take(&arena, (size_t)(loram_ceil(plan->block_depth, engine->group) * columns) * 4);
-    layout.right = loram_take(&arena, (size_t)(loram_ceil(rank, f32->group) * columns) * 4);
+    layout.block = loram_take(&arena, (size_t)(loram_ceil(limit.depth, engine->group) * limit.columns) * 4);
+    layout.right = loram_take(&arena, (size_t)(loram_ceil(rank, f32->group) * limit.columns) * 4);
     long decoded = LORAM_DECODE_ROWS * (LORAM_DECODE_RUN + 2 * LORAM_MARGIN);
-    long across = 2 * (columns + 2 * LORAM_MARGIN);
+    long across = 2 * (limit.columns + 2 * LORAM_MARGIN);
     layout.rows = loram_take(&arena, (size_t)(decoded > across ? decoded : across) * 4);
     layout.bytes = arena.used;
     return layout;
 }
 
-static size_t lay_out(run *r, const loram_engine *engine, const loram_engine *f32, const loram_plan *plan, long k, long rank, int workers, char *base) {
+static size_t lay_out(run *r, const loram_engine *engine, const loram_engine *f32, bounds limit, long k, long rank, int workers, char *base) {
     loram_arena arena = {base, 0};
-    size_t panels = (size_t)loram_ceil(plan->chunk, plan->panel_rows) * (size_t)engine->tile_rows;
-    r->packed_a = loram_take(&arena, panels * (size_t)loram_ceil(k, engine->group) * 4);
-    r->packed_left = loram_take(&arena, panels * (size_t)loram_ceil(rank, f32->group) * 4);
-    r->scratch_bytes = lay_out_scratch(engine, f32, plan, rank, NULL).bytes;
+    size_t rows = (size_t)limit.panels * (size_t)engine->tile_rows;
+    r->packed_a = loram_take(&arena, rows * (size_t)loram_ceil(k, engine->group) * 4);
+    r->packed_left = loram_take(&arena, rows * (size_t)loram_ceil(rank, f32->group) * 4);
+    r->scratch_bytes = lay_out_scratch(engine, f32, limit, rank, NULL).bytes;
     r->scratch = loram_take(&arena, r->scratch_bytes * (size_t)workers);
     return arena.used;
 }
@@ -50,9 +63,8 @@ static size_t lay_out(run *r, const loram_engine *engine, const loram_engine *f3
 size_t loram_product_workspace(const loram_kernels *kernels, loram_compute compute, long m, long n, long k, long rank, int workers) {
     const loram_engine *engine = &kernels->engine[compute];
     if (m <= 0 || n <= 0) return 0;
-    loram_plan plan = loram_make_plan(engine, m, n, k);
     run r;
-    return lay_out(&r, engine, &kernels->engine[LORAM_COMPUTE_F32], &plan, k, rank, workers, NULL);
+    return lay_out(&r, engine, &kernels->engine[LORAM_COMPUTE_F32], bound(engine, m, n, k), k, rank, workers, NULL);
 }
 
 /// Packs A for PACKING_PANELS panels: layout [block][panel][group][tile_rows] words.
@@ -152,7 +164,7 @@ static void compute_tile(void *context, long index, int worker) {
     long n0 = index % column_tasks * r->plan.task_columns, columns = loram_min(r->plan.task_columns, p->n - n0);
     long from = index / column_tasks * r->plan.task_panels, to = loram_min(from + r->plan.task_panels, r->panels);
     long tile_rows = engine->tile_rows, tile_columns = engine->tile_columns;
-    scratch_layout scratch = lay_out_scratch(engine, f32, &r->plan, low_rank ? low_rank->rank : 0, r->scratch + (size_t)worker * r->scratch_bytes);
+    scratch_layout scratch = lay_out_scratch(engine, f32, r->limit, low_rank ? low_rank->rank : 0, r->scratch + (size_t)worker * r->scratch_bytes);
     long rank_groups = 0;
     if (low_rank) {
         loram_weight right = {LORAM_ELEMENT_F32, p->right_transposed ? p->n : low_rank->rank, p->right_transposed ? low_rank->rank : p->n, low_rank->right, low_rank->right_stride, {0}};
@@ -204,10 +216,11 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
         r.plan.blocks = 1;
         local.accumulate = 1;
     }
-    size_t needed = lay_out(&r, engine, r.f32, &r.plan, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, NULL);
+    r.limit = bound(engine, local.m, local.n, local.k);
+    size_t needed = lay_out(&r, engine, r.f32, r.limit, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, NULL);
     uintptr_t base = ((uintptr_t)execution->workspace + 63) & ~(uintptr_t)63;
     if (!execution->workspace || base - (uintptr_t)execution->workspace + needed > execution->workspace_bytes) return LORAM_SMALL_WORKSPACE;
-    lay_out(&r, engine, r.f32, &r.plan, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, (char *)base);
+    lay_out(&r, engine, r.f32, r.limit, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, (char *)base);
     for (r.first_row = 0; r.first_row < local.m; r.first_row += r.plan.chunk) {
         r.rows = loram_min(r.plan.chunk, local.m - r.first_row);
         r.panels = loram_ceil(r.rows, r.plan.panel_rows);

@@ -4,6 +4,13 @@
 
 #include "gemm_internal.h"
 
+enum {
+    /// Rows whose packed A lies in the workspace at a time.
+    LORAM_LONGEST_CHUNK = 4096,
+    /// Blocks of the inner dimension start at multiples of this, so that NF4 blocks of aligned rows are not cut.
+    LORAM_DEPTH_STEP = 64,
+};
+
 /// How a product is cut: a function of its shapes and of the engine alone.
 typedef struct loram_plan {
     /// Rows of C whose A is packed at a time.

@@ -102,7 +102,8 @@ typedef struct loram_low_rank {
 
 typedef enum loram_product { LORAM_FORWARD = 0, LORAM_INPUT_GRADIENT = 1, LORAM_WEIGHT_GRADIENT = 2 } loram_product;
 
-/// Bytes of workspace that one product needs; `rank` 0 without low-rank term.
+/// Bytes of workspace that are enough for a product of these sizes, of fewer tokens and of a smaller rank; `rank` 0
+/// without low-rank term.
 size_t loram_linear_workspace(const loram_kernels *kernels, loram_compute compute, loram_product product, long tokens, long outputs, long inputs, long rank, int workers);
 
 /// y[N, O] (= or +=) x[N, I] W[O, I]^T [+ scale * h[N, r] B[O, r]^T]. Up to LORAM_SMALL_TOKENS tokens take a path that streams W once.
