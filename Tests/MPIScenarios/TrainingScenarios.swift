@@ -23,7 +23,9 @@ let trainingScenarios = [
         let cuts = dims.stages == 5 ? [0, 1, 2, 3, 4, 4] : (0...dims.stages).map { 4 * $0 / dims.stages }
         let layers = cuts[seat.position.stage]..<cuts[seat.position.stage + 1]
         let exchange = GradientExchange(
-            count: layers.count * hidden, groups: groups, replicas: seat.replicas, bucketCount: 250, marker: marker)
+            count: layers.count * hidden, groups: groups,
+            plan: ShardPlan(count: layers.count * hidden, replicas: dims.replicas, mode: .reproducible, bucketCount: 250), replicas: seat.replicas,
+            marker: marker)
         let norm = try GradientNorm(
             tensors: layers.enumerated().map {
                 GradientNorm.Tensor(name: "layers.\($0.element).weight", offset: $0.offset * hidden, count: hidden)

@@ -50,12 +50,10 @@ public struct TrainingRun {
         firstStep = Int(resumed) + 1
         tokenCount = 0
         if resumed > 0 {
-            let trainer = trainer, run = paths.run
-            tokenCount = try world.together {
-                let state = try StateReader(run: run, step: Int(resumed))
-                try trainer.restore(state)
-                return state.manifest.position.tokenCount
-            }
+            let run = paths.run
+            let state = try world.together { try StateReader(run: run, step: Int(resumed)) }
+            try trainer.restore(state)
+            tokenCount = state.manifest.position.tokenCount
         }
         describe(job, resumed: Int(resumed))
     }
@@ -75,7 +73,7 @@ public struct TrainingRun {
 
     /// LoRA's start: drawn from the seed, or another adapter's values.
     private static func initialize(_ trainer: Trainer, _ recipe: Recipe, _ config: LlamaConfig) throws {
-        trainer.stage.initializeLoRA(seed: recipe.seed)
+        for stage in trainer.stages { stage.initializeLoRA(seed: recipe.seed) }
         guard let path = recipe.lora.initAdapter, let lora = trainer.settings.training.lora else { return }
         try trainer.seat.training.together {
             let adapter = try Adapter(directory: path)
@@ -86,13 +84,13 @@ public struct TrainingRun {
             guard describe(adapter.lora) == describe(lora) else {
                 throw TrainingError.initialAdapterDiffers(path: path, expected: describe(lora), found: describe(adapter.lora))
             }
-            try trainer.stage.loadParameters(from: adapter)
+            for stage in trainer.stages { try stage.loadParameters(from: adapter) }
         }
     }
 
     private mutating func train() throws {
         let settings = trainer.settings, steps = settings.schedule.steps
-        let evaluator = Evaluator(stage: trainer.stage, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
+        let evaluator = Evaluator(stage: trainer.stages[0], seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
         var report = StepReport(job: job, trainer: trainer, directory: directory)
         for step in stride(from: firstStep, through: steps, by: 1) {
             let clock = ContinuousClock(), start = clock.now

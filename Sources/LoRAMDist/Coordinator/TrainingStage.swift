@@ -2,17 +2,15 @@ import LoRAMEngine
 
 /// A `ModelStage` as the schedule's executor sees it: this replica's micro-batches by number, gradients into their group's buffer.
 final class TrainingStage: PipelineStage {
-    let stage: ModelStage
-    private let exchange: GradientExchange
+    private let chunks: [TrainedChunk]
     private let groups: GradientGroups
     private let replica: Int
     private var batches: [MicroBatch] = []
     /// Per micro-batch: the summed loss, known on the last stage only.
     private(set) var losses: [Double] = []
 
-    init(stage: ModelStage, exchange: GradientExchange, groups: GradientGroups, replica: Int) {
-        self.stage = stage
-        self.exchange = exchange
+    init(chunks: [TrainedChunk], groups: GradientGroups, replica: Int) {
+        self.chunks = chunks
         self.groups = groups
         self.replica = replica
     }
@@ -26,21 +24,23 @@ final class TrainingStage: PipelineStage {
     func targetCount(_ microBatch: Int) -> Int { batches[microBatch].targetCount }
     var tokenCount: Int { batches.reduce(0) { $0 + $1.tokenCount } }
 
-    func boundaryCount(microBatch: Int) -> Int { batches[microBatch].tokenCount * stage.config.hiddenSize }
+    func boundaryCount(microBatch: Int) -> Int { batches[microBatch].tokenCount * chunks[0].stage.config.hiddenSize }
 
     func forward(microBatch: Int, slot: Int, input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?) throws {
+        let stage = chunks[0].stage
         try stage.load(batches[microBatch], slot: slot)
         stage.forward(slot: slot, input: input, output: output)
     }
 
-    func recompute(microBatch: Int, slot: Int) throws { stage.recompute(slot: slot) }
+    func recompute(microBatch: Int, slot: Int) throws { chunks[0].stage.recompute(slot: slot) }
 
     func backward(microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) throws {
+        let stage = chunks[0].stage, exchange = chunks[0].exchange
         stage.gradients = exchange.current
         let endsGroup = groups.endsGroup(localMicroBatch: microBatch, replica: replica)
         // In the update's last backward pass the reduction of a layer's gradients starts as soon as they are complete.
         let finished: ((Int) throws -> Void)? =
-            endsGroup && exchange.accumulator.isLastGroup ? { [exchange] in try exchange.finishTail(from: $0) } : nil
+            endsGroup && exchange.accumulator.isLastGroup ? { try exchange.finishTail(from: $0) } : nil
         losses[microBatch] = try stage.backward(
             slot: slot, outputGradient: outputGradient, inputGradient: inputGradient, finished: finished)
         if endsGroup { try exchange.finishGroup() }

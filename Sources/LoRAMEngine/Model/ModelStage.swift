@@ -11,11 +11,13 @@ public final class ModelStage {
     public let capacity: StageCapacity
     /// Trained (or adapter) tensors of this stage.
     public let layout: ParameterLayout
-    /// Their values, laid out as `layout`.
-    public let parameters: UnsafeMutablePointer<Float>
+    /// Their values.
+    public var trainedWeights: TrainedWeights { weights.weights }
+    /// Their values, laid out as `layout`, where they are held in f32.
+    public var parameters: UnsafeMutablePointer<Float> { weights.weights.floats }
     /// Where the next backward adds gradients, laid out as `layout`. Set before the first backward.
     public var gradients: UnsafeMutablePointer<Float>? {
-        didSet { step.gradients = gradients ?? parameters }
+        didSet { if let gradients { step.gradients = gradients } }
     }
     /// Bytes of frozen weights, and of everything else (parameters, activations, scratch).
     public let frozenByteCount: Int
@@ -41,10 +43,11 @@ public final class ModelStage {
     /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
+    /// - Parameter trainedType: in which dense parameters are held: f32, or bf16 where an optimizer has masters of them.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
     public init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
-        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0
+        storage: WeightStorage = WeightStorage(), trainedType: DType = .f32, seed: UInt64 = 0
     ) throws {
         let config = source.config
         self.config = config
@@ -53,10 +56,10 @@ public final class ModelStage {
         self.capacity = capacity
         self.pool = pool
 
-        let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
+        let weights = try StageWeights(
+            source: source, range: range, training: training, trainedType: trainedType, storage: storage, pool: pool)
         self.weights = weights
         layout = weights.layout
-        parameters = weights.parameters
         frozenByteCount = weights.frozen.byteCount
 
         let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
@@ -75,7 +78,7 @@ public final class ModelStage {
         let productSlice = work.reserve(productBytes, of: UInt8.self)
         let arena = try Arena(work)
         workArena = arena
-        workingByteCount = work.byteCount + weights.parameterArena.byteCount
+        workingByteCount = work.byteCount + weights.weights.byteCount
 
         batches = batchLayouts.map { BatchState(arena, $0, capacity: N) }
         store = ActivationStore(storeLayout, arena, geometries, config: config, recomputation: capacity.recomputation)
@@ -85,7 +88,8 @@ public final class ModelStage {
         let products = LinearProducts(
             kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), scratchCount: scratchCount, dropout: dropout, gradients: weights.parameters)
+            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), scratchCount: scratchCount, dropout: dropout,
+            gradients: arena.pointer(workerScratch))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
