@@ -7,6 +7,8 @@
 public struct ScheduleSimulation: Sendable, Equatable {
     /// Time from the first action to the end of the last, in the unit of the costs.
     public let makespan: Double
+    /// Time from the first action of all to each stage's last.
+    public let ends: [Double]
     /// Time that each stage computes.
     public let busy: [Double]
     /// Largest number of micro-batches between F and B, per stage.
@@ -30,6 +32,7 @@ public struct ScheduleSimulation: Sendable, Equatable {
         var player = SchedulePlayer(schedule, costs: costs, transfer: transfer, channelCapacity: channelCapacity)
         try player.play()
         makespan = player.clocks.max() ?? 0
+        ends = player.clocks
         busy = player.busy
         peakStash = (0..<schedule.stages).map { schedule.slotCount(stage: $0) }
         peakRecomputed = schedule.actions.map { list in

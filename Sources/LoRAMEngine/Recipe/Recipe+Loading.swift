@@ -1,8 +1,10 @@
 extension Recipe {
     /// Reads a recipe file (nil: only defaults), applies `--set` overrides in their order, and checks everything that can be
     /// checked without the model and the data: keys, types, ranges, keys that go together, features that exist.
-    public static func load(file path: String?, overrides: [String] = []) throws(RecipeError) -> Recipe {
-        try load(document: path.map { path throws(RecipeError) in try RecipeNode.parse(file: path) }, overrides: overrides)
+    ///
+    /// - Parameter planning: for counts alone: any method of pruning and quantization is fine, also one that cannot be run yet.
+    public static func load(file path: String?, overrides: [String] = [], planning: Bool = false) throws(RecipeError) -> Recipe {
+        try load(document: path.map { path throws(RecipeError) in try RecipeNode.parse(file: path) }, overrides: overrides, planning: planning)
     }
 
     /// Like `load(file:)`, from text. `name` stands for the file in error messages.
@@ -10,14 +12,14 @@ extension Recipe {
         try load(document: try RecipeNode.parse(yaml: yaml, name: name), overrides: overrides)
     }
 
-    private static func load(document: RecipeNode?, overrides: [String]) throws(RecipeError) -> Recipe {
+    private static func load(document: RecipeNode?, overrides: [String], planning: Bool = false) throws(RecipeError) -> Recipe {
         var document = document ?? RecipeNode(.null)
         for override in overrides { try document.apply(override: override) }
         var recipe = Recipe()
         try recipe.merge(document, key: "")
         recipe.pruning = recipe.pruning.resolved()
         try recipe.checkTogether()
-        try UnsupportedFeatures.check(recipe)
+        try UnsupportedFeatures.check(recipe, planning: planning)
         return recipe
     }
 
