@@ -11,7 +11,7 @@ extension Machine {
 
     /// Memory limits, of version 1 and 2, from /proc/self/cgroup's text: of each group and of those that it lies in. A container sees its
     /// own group as the root of the file system, so the bare root counts too.
-    static func controlGroupLimits(of text: String, root: String = "/sys/fs/cgroup") -> [Int] {
+    package static func controlGroupLimits(of text: String, root: String = "/sys/fs/cgroup") -> [Int] {
         var limits: [Int] = []
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
