@@ -50,6 +50,7 @@ struct Plan: ParsableCommand {
             }
             var options = PlanRun.Options()
             (options.phase, options.nodes, options.cores, options.memory) = (phase, nodes, cores, memory)
+            options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("data.length") }
             (options.gigaflops, options.bandwidth) = (gflops, bandwidth)
             let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides, planning: true), options)
             if json { report.json.printLine() } else { print(report) }

@@ -18,8 +18,9 @@ struct PlanTests {
         #expect(plan["alignment"]?["tokens"] == 104_857_600 && plan["alignment"]?["flops"]?.doubleValue ?? 0 > 1e18)
         #expect(try json(["--model", "llama-2-13b", "--method", "semi", "--pattern", "4:8"])["pruned_parameters"] == 6_671_979_520)
         #expect(try json(["--model", "llama-2-13b", "--method", "unst"])["pruned_parameters"] == 6_037_591_040)
+        #expect(plan["grid"]?["length"] == 512)
         let whole = try json(["--model", "llama-3.2-1b", "--ratio", "0"])
-        #expect(whole["pruned_parameters"] == whole["original_parameters"] && whole["reduction"] == 1)
+        #expect(whole["pruned_parameters"] == whole["original_parameters"] && whole["reduction"]?.doubleValue == 1)
     }
 
     /// What `prune` and `quantize` made is counted as it is, and as was foretold.
@@ -32,8 +33,11 @@ struct PlanTests {
         }
         let foretold = try json(["--model", base, "--quantization", "nf4"] + pruning), found = try json(["--model", quantized])
         for key in ["original_parameters", "pruned_parameters", "reduction", "paper_bytes"] { #expect(found[key] == foretold[key], "\(key)") }
-        #expect(found["quantization"] == "nf4" && found["pruned_parameters"] == (try json(["--model", pruned]))["pruned_parameters"])
-        #expect(found["pruned_parameters"] == (try json(["--model", base, "--set", "pruning.plan=\(pruned)/pruning_plan.json"]))["pruned_parameters"])
+        // The model's positions are fewer than a sample's usual tokens.
+        #expect(found["grid"]?["length"] == 128)
+        let plain = try json(["--model", pruned]), planned = try json(["--model", base, "--set", "pruning.plan=\(pruned)/pruning_plan.json"])
+        #expect(found["quantization"] == "nf4" && plain["quantization"] == "none")
+        #expect([plain, planned].allSatisfy { $0["pruned_parameters"] == found["pruned_parameters"] })
     }
 
     @Test func tablesForPeople() throws {
@@ -50,10 +54,10 @@ struct PlanTests {
     }
 
     @Test(arguments: [
-        (["--model", "llama-2-70b", "--ratio", "1"], Int32(64), "pruning.ratio"), (["--model", "llama-2-70b", "--method", "none"], 64, "rand"),
+        (["--model", "llama-2-70b", "--ratio", "1"], Int32(65), "pruning.ratio"), (["--model", "llama-2-70b", "--method", "none"], 65, "rand"),
         (["--model", "llama-2-70b", "--stages", "81"], 64, "80"), (["--model", "llama-2-70b", "--replicas", "3"], 64, "replicas"),
         (["--model", "nothing"], 65, "llama-2-70b"), (["--ratio", "0.5"], 64, "model"), (["--model", "llama-2-7b", "--nodes", "0"], 64, "nodes"),
-        (["--model", "llama-2-7b", "--memory", "8"], 64, "--nodes"), (["--model", "llama-2-7b", "--targets", "x_proj"], 64, "lora.targets"),
+        (["--model", "llama-2-7b", "--memory", "8"], 64, "--nodes"), (["--model", "llama-2-7b", "--targets", "x_proj"], 65, "lora.targets"),
         (["--model", "llama-2-70b", "--nodes", "1", "--cores", "2", "--memory", "4"], 64, "such nodes would do"),
         (["--model", "llama-2-7b", "--keep-first", "32"], 65, "32 layers"), (["--model", "llama-2-7b", "--length", "5000"], 65, "4096"),
     ])
@@ -94,6 +98,6 @@ struct PlanTests {
         #expect(outcome.exitCode == 0, "\(outcome.standardError)")
         let measured = try #require(RunOutput(path: output).numbers("peak_rss_mib").last)
         let expected = try #require(foretold["peak_rank_bytes"]?.doubleValue) / Double(1 << 20)
-        #expect(abs(expected / measured - 1) < 0.15, "foretold \(expected) MiB, measured \(measured) MiB")
+        #expect(abs(expected / measured - 1) < 0.08, "foretold \(expected) MiB, measured \(measured) MiB")
     }
 }

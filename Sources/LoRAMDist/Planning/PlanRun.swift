@@ -4,6 +4,8 @@ import LoRAMEngine
 public struct PlanRun: Sendable {
     public struct Options: Sendable {
         public var phase = Recipe.Phase.train
+        /// Nobody said how long samples are: shorten them to the model's positions where those are fewer.
+        public var shortensSamples = false
         /// Searches the grid for this cluster; nil: the recipe's grid, or one rank.
         public var nodes: Int?
         /// Of a node in a search, else of a rank; nil: this machine's.
@@ -36,7 +38,8 @@ public struct PlanRun: Sendable {
         phase = options.phase
         model = try ModelPlan(recipe)
         let config = model.trained
-        let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        var settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        if options.shortensSamples { settings.data.length = min(settings.data.length, config.maxPositionCount) }
         lora = recipe.lora.config(tied: config.tiesWordEmbeddings)
         let compute = ComputeType(rawValue: recipe.compute.type.rawValue)!, kernels = try ComputeKernels(type: compute)
         // Alignment trains the weights before they are quantized.

@@ -19,8 +19,8 @@ public struct StageMemory: Sendable, Equatable {
     /// The program, its libraries and MPI before anything is loaded, and pieces of weights while they are.
     public var process: Int
 
-    /// Measured on idle ranks: program, Open MPI and OpenBLAS take 40 to 60 MiB, reading weights and data a few more.
-    public static let processBytes = 56 << 20
+    /// Measured: program, libraries and the pieces in which weights and data are read take 31 MiB alone and 37 to 45 under mpirun.
+    public static let processBytes = 44 << 20
 
     public var total: Int { frozen + own }
     /// Without frozen weights.

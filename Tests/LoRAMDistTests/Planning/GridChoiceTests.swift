@@ -3,9 +3,9 @@ import LoRAMEngine
 import Testing
 
 struct GridChoiceTests {
-    /// 13B at 0.65, whose weights alone are 11 GiB.
+    /// 13B at 0.65, whose weights are 11 of the 12 GiB that one rank takes.
     private static let memories: @Sendable (ParallelDims) throws -> [StageMemory] = { dims in
-        try TrainingLayout(config: PlanFixture.pruned(.llama2_13B, 0.65), settings: PlanFixture.settings(), dims: dims)
+        try TrainingLayout(config: PlanFixture.pruned(.llama2_13B, 0.65), settings: PlanFixture.settings(["batch.micro=1", "data.length=64"]), dims: dims)
             .memories(weights: WeightBytes(), mapped: true, kernels: PlanFixture.kernels, workers: 4)
     }
 
