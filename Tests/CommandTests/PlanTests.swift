@@ -36,6 +36,7 @@ struct PlanTests {
         // The model's positions are fewer than a sample's usual tokens.
         #expect(found["grid"]?["length"] == 128)
         let plain = try json(["--model", pruned]), planned = try json(["--model", base, "--set", "pruning.plan=\(pruned)/pruning_plan.json"])
+        #expect(plain["method"] == "rand" && plain["ratio"]?.doubleValue == 0.5)
         #expect(found["quantization"] == "nf4" && plain["quantization"] == "none")
         #expect([plain, planned].allSatisfy { $0["pruned_parameters"] == found["pruned_parameters"] })
     }

@@ -64,6 +64,7 @@ public struct RunPaths: Sendable, Equatable {
     public var metrics: String { "\(run)/metrics.jsonl" }
     /// TensorBoard's files of a phase.
     public func events(_ phase: Recipe.Phase) -> String { "\(run)/tensorboard/\(phase.rawValue)" }
+    public var report: String { "\(run)/report.html" }
     public var log: String { "\(run)/log.txt" }
     public var pruned: String { "\(run)/pruned" }
     public var aligned: String { "\(run)/aligned" }

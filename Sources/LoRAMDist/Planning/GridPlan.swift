@@ -28,6 +28,8 @@ public struct GridPlan: Sendable {
     public let layout: TrainingLayout
     public let speed: PlanSpeed
     public let stages: [Stage]
+    /// A step as it is expected to go, without the all-reduce; seconds.
+    public let simulation: ScheduleSimulation
     /// Share of the stages' time in which they wait, unequal stages and messages included.
     public let bubble: Double
     /// The same of a pipeline whose stages cost the same and whose messages cost nothing.
@@ -55,7 +57,7 @@ public struct GridPlan: Sendable {
         let transfer = (0..<dims.stages - 1).map { stage in
             speed.seconds(bytes: Double(boundaryBytes), from: dims.rank(stage: stage, replica: 0), to: dims.rank(stage: stage + 1, replica: 0))
         }.max() ?? 0
-        let simulation = try ScheduleSimulation(layout.schedule, costs: seconds, transfer: transfer)
+        simulation = try ScheduleSimulation(layout.schedule, costs: seconds, transfer: transfer)
         bubble = simulation.bubble
 
         let mean = seconds.reduce(LayerCost(), +).scaled(by: 1 / Double(dims.stages))

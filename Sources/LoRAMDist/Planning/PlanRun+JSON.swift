@@ -2,10 +2,10 @@ import LoRAMEngine
 
 extension PlanRun {
     public var json: JSONValue {
-        let pruning = recipe.pruning, adapter = model.adapterParameters(lora)
+        let adapter = model.adapterParameters(lora)
         var json: JSONValue = [
-            "model": .string(recipe.model ?? ""), "method": .string(pruning.method.rawValue), "ratio": .double(ratio),
-            "pattern": pruning.method == .semi ? .string(pruning.pattern) : .null,
+            "model": .string(recipe.model ?? ""), "method": .string(model.method), "ratio": .double(model.ratio),
+            "pattern": isSemi ? .string(recipe.pruning.pattern) : .null,
             "quantization": model.quantizer == nil ? "none" : "nf4",
             "original_parameters": .integer(model.originalParameters), "pruned_parameters": .integer(model.prunedParameters),
             "reduction": .double(model.reduction), "paper_parameters": .integer(model.paperParameters), "paper_bytes": .integer(model.paperBytes),
@@ -32,13 +32,7 @@ extension PlanRun {
         return json
     }
 
-    /// Of the pruning: semi has it from its pattern.
-    var ratio: Double {
-        guard recipe.pruning.ratio > 0, recipe.pruning.method == .semi, let pattern = PruningRecipe.parsePattern(recipe.pruning.pattern) else {
-            return recipe.pruning.ratio
-        }
-        return Double(pattern.zeros) / Double(pattern.of)
-    }
+    var isSemi: Bool { model.method == PruningRecipe.Method.semi.rawValue }
 
     /// Of the alignment, at the rate of all ranks together and this grid's bubble.
     var alignmentSeconds: Double {

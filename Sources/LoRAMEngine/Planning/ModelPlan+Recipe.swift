@@ -15,9 +15,11 @@ extension ModelPlan {
             try plan.require(pruned: config, path: "\(name)/\(PruningPlan.fileName)")
             var whole = config
             whole.layers = config.layers.map { _ in plan.sourceGeometry }
-            self.init(original: whole, trained: config, quantizer: quantizer)
+            self.init(original: whole, trained: config, method: plan.method, ratio: plan.ratio, quantizer: quantizer)
         } else if let path = pruning.plan {
-            self.init(original: config, trained: try PruningPlan(path: path).prunedConfig(of: config, path: path), quantizer: quantizer)
+            let plan = try PruningPlan(path: path)
+            self.init(
+                original: config, trained: try plan.prunedConfig(of: config, path: path), method: plan.method, ratio: plan.ratio, quantizer: quantizer)
         } else {
             self = try ModelPlan(config, pruning, quantizer: quantizer)
         }
@@ -27,14 +29,15 @@ extension ModelPlan {
     ///
     /// - Throws: `PruningError`.
     public init(_ config: LlamaConfig, _ pruning: PruningRecipe, quantizer: Quantizer? = nil) throws {
+        let method = pruning.method.rawValue
         guard pruning.ratio > 0 else {
-            self.init(original: config, trained: config, quantizer: quantizer)
+            self.init(original: config, trained: config, method: method, ratio: 0, quantizer: quantizer)
             return
         }
         let first = pruning.keptFirstLayerCount, last = pruning.keptLastLayerCount
         guard !pruning.method.isStructured else {
             let counts = try StructuredCounts(config: config, ratio: pruning.ratio, keepFirst: first, keepLast: last)
-            self.init(original: config, trained: counts.prunedConfig(of: config), quantizer: quantizer)
+            self.init(original: config, trained: counts.prunedConfig(of: config), method: method, ratio: pruning.ratio, quantizer: quantizer)
             return
         }
         guard first + last < config.layerCount else {
@@ -48,6 +51,8 @@ extension ModelPlan {
                 return $0 + shape.out * (shape.in / pattern.of * pattern.zeros)
             }
         }
-        self.init(original: config, trained: config, zeroCount: zeros, quantizer: quantizer)
+        self.init(
+            original: config, trained: config, method: method, ratio: pattern.map { Double($0.zeros) / Double($0.of) } ?? pruning.ratio,
+            zeroCount: zeros, quantizer: quantizer)
     }
 }

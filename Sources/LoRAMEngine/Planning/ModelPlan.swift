@@ -8,10 +8,16 @@ public struct ModelPlan: Sendable, Equatable {
     /// Zeros among its weights; for `unst` the expected number.
     public let zeroCount: Int
     public let quantizer: Quantizer?
+    /// By which it was, or would be, pruned.
+    public let method: String
+    /// Of every pruned layer; 0: nothing is pruned.
+    public let ratio: Double
 
-    public init(original: LlamaConfig, trained: LlamaConfig, zeroCount: Int = 0, quantizer: Quantizer? = nil) {
+    public init(original: LlamaConfig, trained: LlamaConfig, method: String, ratio: Double, zeroCount: Int = 0, quantizer: Quantizer? = nil) {
         self.original = original
         self.trained = trained
+        self.method = method
+        self.ratio = ratio
         self.zeroCount = zeroCount
         self.quantizer = quantizer
     }
