@@ -41,7 +41,7 @@ final class FrozenWeights: @unchecked Sendable {
             }
             // NF4 is used where the file has it, whatever its alignment.
             if try checkpoint?.nf4(stored(name), shape: shape) != nil { continue }
-            let type = try checkpoint?.weight(stored(name), shape: shape).dtype ?? config.dtype
+            let type = try checkpoint?.locateWeight(stored(name), shape: shape).info.dtype ?? config.dtype
             types[name] = type
             guard checkpoint == nil || storage.place == .resident else { continue }
             slices[stored(name)] = layout.reserve(shape.reduce(1, *) * type.byteCount, of: UInt8.self)
