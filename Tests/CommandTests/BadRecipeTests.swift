@@ -19,7 +19,7 @@ struct BadRecipeTests {
         BadInput(name: "unknown section", status: 64, words: ["'optimizer'"], command: set("optimiser", "{learning_rate: 1}")),
         BadInput(name: "unknown key in a file", status: 64, words: [":3:", "'batch.micro'"], command: file("seed: 1\nbatch:\n  mikro: 2\n")),
         BadInput(name: "nf4", status: 64, words: ["quantization.type", "none"], command: set("quantization.type", "nf4")),
-        BadInput(name: "merge", status: 64, words: ["recovery.merge", "false"], command: set("recovery.merge", "true")),
+        BadInput(name: "another codec", words: ["recovery.compress", "planes"], command: set("recovery.compress", "lzma")),
         BadInput(name: "another schedule", status: 64, words: ["parallel.pipeline", "1f1b"], command: set("parallel.pipeline", "zb-h1")),
         BadInput(name: "no equals sign", status: 64, words: ["KEY=VALUE"]) { w, output in w.trainCommand(w.base, output: output) + ["--set", "seed"] },
         BadInput(name: "no output", status: 64, words: ["output"]) { w, _ in
@@ -46,7 +46,6 @@ struct BadRecipeTests {
         BadInput(name: "prune, another method", status: 64, words: ["pruning.method", "rand"]) { w, output in
             w.pruneCommand(w.base, output: output) + ["--method", "stru"]
         },
-        BadInput(name: "recover --merge", status: 64, words: ["recovery.merge"]) { w, output in w.recoverCommand(output: output) + ["--merge"] },
         BadInput(name: "evaluate, nf4", status: 64, words: ["quantization.type"]) { w, _ in
             w.evaluateCommand(w.base) + settings([("quantization.type", "nf4")])
         },

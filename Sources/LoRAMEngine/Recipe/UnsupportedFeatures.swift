@@ -16,7 +16,6 @@ enum UnsupportedFeatures {
             Row(key: "compute.weights", supported: "auto, mapped or resident") {
                 refuse($0.compute.weights, unless: [.auto, .mapped, .resident])
             },
-            Row(key: "recovery.merge", supported: "false; the adapter itself is recovered") { $0.recovery.merge ? "true" : nil },
             Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
                 refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])
             },

@@ -68,6 +68,8 @@ public struct MergePlan: Sendable {
         return json
     }
 
+    public var fileCount: Int { files.count }
+
     /// model.safetensors.index.json; nil for a model of one file.
     var index: JSONValue? {
         guard files.count > 1 || files.first?.name != Checkpoint.weightsName else { return nil }

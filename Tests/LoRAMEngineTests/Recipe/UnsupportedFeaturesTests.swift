@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct UnsupportedFeaturesTests {
     @Test(arguments: [
-        ("quantization.type=nf4", "quantization.type"), ("recovery.merge=true", "recovery.merge"),
+        ("quantization.type=nf4", "quantization.type"),
         ("compute.recompute=selective", "compute.recompute"),
         ("compute.weights=shared", "compute.weights"), ("parallel.pipeline=interleaved", "parallel.pipeline"),
         ("parallel.pipeline=zb-h1", "parallel.pipeline"), ("parallel.chunks=2", "parallel.chunks"),
