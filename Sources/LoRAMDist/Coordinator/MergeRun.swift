@@ -35,8 +35,6 @@ public enum MergeRun {
         let directory = try world.together {
             isCoordinator ? try AtomicDirectory(settings.output, replacing: settings.replacing, resumable: true) : nil
         }
-        let lock = try world.together { try directory.map { try DirectoryLock($0) } }
-        defer { withExtendedLifetime(lock) {} }
 
         job.marker.mark("merging")
         let share = merger.shares(world.size)[world.rank]

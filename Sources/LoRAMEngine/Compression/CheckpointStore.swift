@@ -1,5 +1,3 @@
-import Foundation
-
 /// Writes the files of a checkpoint directory, each by whichever process has it to do, and at last what binds them together.
 ///
 /// All is put into a resumable temporary directory: a file that is complete has a record beside it, by which a later attempt knows it.
@@ -83,26 +81,9 @@ package struct CheckpointStore: Sendable {
     package func finish(_ directory: AtomicDirectory, index: PackedIndex?) throws {
         if let index { try OutputFile.write(index.json.serializedBytes() + [0x0a], to: directory.path(PackedIndex.fileName)) }
         for name in try FilePath.names(inDirectory: directory.temporaryPath)
-        where name.hasSuffix(AtomicDirectory.recordSuffix) || name == DirectoryLock.fileName { try FileSystem.remove(directory.path(name)) }
+        where name.hasSuffix(AtomicDirectory.recordSuffix) { try FileSystem.remove(directory.path(name)) }
         try directory.commit()
     }
-}
-
-/// Keeps a second process from filling the same directory.
-package final class DirectoryLock {
-    static let fileName = ".lock"
-    private let descriptor: Int32
-
-    /// - Throws: `CompressionError.inUse`, `FileError.cannotWrite`.
-    package init(_ directory: AtomicDirectory) throws {
-        let path = directory.path(Self.fileName)
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw FileError.cannotWrite(path: path, call: "open", code: errno) }
-        // File systems without locks are left to their users.
-        if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { throw CompressionError.inUse(path: directory.finalPath) }
-    }
-
-    deinit { if descriptor >= 0 { close(descriptor) } }
 }
 
 extension CheckpointFiles {

@@ -18,8 +18,6 @@ public enum CompressionError: DiagnosedError, Equatable {
     case otherBase(path: String, base: String, item: String, expected: String, found: String)
     case cannotCompress(reason: String)
     case noContext
-    /// Another process fills the same directory.
-    case inUse(path: String)
 
     public var description: String { text.singleLine }
 
@@ -46,13 +44,12 @@ public enum CompressionError: DiagnosedError, Equatable {
             "\(path): expected the original model at \(base) with \(item) \(expected), found \(found); restore the model that was merged"
         case .cannotCompress(let reason): "cannot compress: expected zstd to succeed, found \(reason)"
         case .noContext: "cannot compress: expected memory and zstd 1.4 or later, found too little of one of them"
-        case .inUse(let path): "cannot write \(path): expected to be the only process at it, found another; wait for it or choose another path"
         }
     }
 
     public var exitCode: ExitStatus {
         switch self {
-        case .cannotCompress, .noContext, .inUse: .failure
+        case .cannotCompress, .noContext: .failure
         case .noSuchTensor: .usage
         default: .badInput
         }

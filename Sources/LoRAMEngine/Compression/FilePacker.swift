@@ -5,7 +5,7 @@ internal import CLoRAMKernels
 /// batch of frames, the batch before is written and hashed.
 ///
 /// Memory: two batches, at most 200 MiB however many threads there are.
-package struct FilePacker {
+package struct FilePacker: Sendable {
     let codec: Codec
     /// Also SHA-256 of the plain bytes.
     let hashes: Bool

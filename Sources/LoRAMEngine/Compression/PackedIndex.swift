@@ -5,7 +5,7 @@ package struct PackedIndex: Sendable, Equatable {
     static let version = 1
 
     /// A file that was copied as it is.
-    struct Companion: Sendable, Equatable {
+    package struct Companion: Sendable, Equatable {
         var name: String
         var byteCount: Int
         var sha256: String?

@@ -162,7 +162,10 @@ struct IndexFields {
     }
 
     func count(_ key: String) throws -> Int {
-        guard case .integer(let count)? = json[key], count >= 0 else { throw error(key, "a non-negative integer", json[key]?.serialized() ?? "none") }
+        // Beyond 2^56 sums could overflow, and no file is.
+        guard case .integer(let count)? = json[key], count >= 0, count < 1 << 56 else {
+            throw error(key, "a non-negative integer", json[key]?.serialized() ?? "none")
+        }
         return count
     }
 

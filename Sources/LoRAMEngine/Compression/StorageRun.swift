@@ -12,6 +12,16 @@ public enum StorageRun {
         public var storedByteCount: Int
         public var seconds: Double
 
+        package init(path: String, verb: String, codec: String, fileCount: Int, plainByteCount: Int, storedByteCount: Int, seconds: Double) {
+            self.path = path
+            self.verb = verb
+            self.codec = codec
+            self.fileCount = fileCount
+            self.plainByteCount = plainByteCount
+            self.storedByteCount = storedByteCount
+            self.seconds = seconds
+        }
+
         public var ratio: Double { plainByteCount > 0 ? Double(storedByteCount) / Double(plainByteCount) : 1 }
         public var gigabytesPerSecond: Double { seconds > 0 ? Double(plainByteCount) / seconds / 1e9 : 0 }
 
@@ -47,8 +57,7 @@ public enum StorageRun {
         let start = ContinuousClock.now
         let source = try CheckpointFiles(directory: input), files = try source.all()
         let packer = try FilePacker(codec: codec, hashes: hashes, pool: ThreadPool(threadCount: threads ?? Machine.availableProcessorCount))
-        let directory = try AtomicDirectory(output, resumable: true), lock = try DirectoryLock(directory)
-        defer { withExtendedLifetime(lock) {} }
+        let directory = try AtomicDirectory(output, resumable: true)
         let store = CheckpointStore(path: output, codec: codec, hashes: hashes)
         var progress = StorageProgress(verb: verb, total: files.reduce(0) { $0 + $1.file.byteCount })
         var index = PackedIndex(contents: .packed(codec), files: [], companions: [])

@@ -145,6 +145,13 @@ public struct Adapter: Sendable {
                 }
                 start += piece
             }
+            release(name)
         }
+    }
+
+    /// Says that a tensor's bytes are not needed again soon: the adapter of a large model takes hundreds of MiB.
+    func release(_ name: String) {
+        guard let entry = file.header.index(of: name) else { return }
+        file.release(entry, 0..<file.header.entries[entry].info.byteCount)
     }
 }

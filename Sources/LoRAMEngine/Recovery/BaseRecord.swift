@@ -94,6 +94,10 @@ package struct BaseRecord: Sendable, Equatable {
     func plan(directory: String) throws -> MergePlan {
         let candidates = [relativePath.map { "\(directory)/\($0)" }, path].compactMap(\.self)
         guard let place = candidates.first(where: { Checkpoint.hasWeights($0) }) else { throw CompressionError.missingBase(path: directory, base: path) }
+        // One that leads to itself would have no end.
+        if CheckpointFiles.isPacked(place), try PackedIndex(directory: place).codecName == Self.codecName {
+            throw CompressionError.otherBase(path: directory, base: place, item: "weights of its own, that is, a codec", expected: "planes or zstd", found: Self.codecName)
+        }
         let base = try Checkpoint(directory: place)
         for file in files {
             guard let number = base.shardNames.firstIndex(of: file.name) else {

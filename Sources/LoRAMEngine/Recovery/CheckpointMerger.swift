@@ -7,11 +7,15 @@ package struct CheckpointMerger: Sendable {
     /// Codec `base`: nothing is stored, the original is hashed.
     private let isBase: Bool
 
-    /// - Throws: `CompressionError.noContext`.
+    /// - Throws: `CompressionError.noContext`; `.otherBase` for a base that is not stored either.
     package init(_ plan: MergePlan, to output: String, codec: RecoveryRecipe.Codec, hashes: Bool, pool: ThreadPool) throws {
         self.plan = plan
         self.output = output
         isBase = codec == .base
+        if isBase, plan.base.files.codecName == BaseRecord.codecName {
+            throw CompressionError.otherBase(
+                path: output, base: plan.base.directory, item: "weights of its own, that is, a codec", expected: "planes or zstd", found: BaseRecord.codecName)
+        }
         let stored = Codec(rawValue: codec.rawValue) ?? .none
         store = CheckpointStore(path: output, codec: stored, hashes: hashes)
         packer = try FilePacker(codec: stored, hashes: hashes, pool: pool)

@@ -15,6 +15,8 @@ final class FactorPair: @unchecked Sendable {
         b_OR = .allocate(capacity: max(1, bShape.reduce(1, *)))
         try adapter.copyFloats(module.aName, shape: aShape, into: a_RI)
         try adapter.copyFloats(module.bName, shape: bShape, into: b_OR)
+        adapter.release(module.aName)
+        adapter.release(module.bName)
     }
 
     deinit {

@@ -36,6 +36,9 @@ final class MergedFile: TensorFile {
     }
 
     func release(_ entry: Int, _ bytes: Range<Int>) {
-        if case .copied(let file, let other) = sources[entry] { file.release(other, bytes) }
+        switch sources[entry] {
+        case .copied(let file, let other): file.release(other, bytes)
+        case .merged(let tensor): tensor.release(bytes.lowerBound / 2..<bytes.upperBound / 2)
+        }
     }
 }

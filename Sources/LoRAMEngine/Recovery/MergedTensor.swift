@@ -58,6 +58,22 @@ final class MergedTensor: Sendable {
         }
     }
 
+    /// Gives pages of the base's file back.
+    func release(_ elements: Range<Int>) {
+        guard let (file, entry) = try? base.locate(source) else { return }
+        guard base.isNF4(source) else {
+            let width = file.header.entries[entry].info.dtype.byteCount
+            return file.release(entry, elements.lowerBound * width..<elements.upperBound * width)
+        }
+        file.release(entry, elements.lowerBound / 2..<elements.upperBound / 2)
+        // The scales are small: they go at the end.
+        guard elements.upperBound == shape.reduce(1, *) else { return }
+        for part in NF4Tensor.Part.allCases {
+            guard let (file, entry) = try? base.locate(source + part.rawValue) else { continue }
+            file.release(entry, 0..<file.header.entries[entry].info.byteCount)
+        }
+    }
+
     private func merge(_ elements: Range<Int>, _ scratch: Scratch, _ pair: FactorPair, masked: Bool, into out: UnsafeMutablePointer<UInt16>) {
         let width = shape[1], rank = adapter.lora.rank
         var at = elements.lowerBound

@@ -9,7 +9,10 @@ public final class AtomicDirectory {
     public let temporaryPath: String
     private let replaces: Bool
     private let isResumable: Bool
+    /// Of a resumable directory: no other process is at it.
+    private var lock: Int32 = -1
     private var isCommitted = false
+    static let lockName = ".lock"
 
     /// Ends the names of files that say which parts of a resumable directory are complete.
     public static let recordSuffix = ".record.json"
@@ -29,7 +32,7 @@ public final class AtomicDirectory {
     ///   than an empty directory is refused now.
     ///   - resumable: the temporary directory has the same name in every process and stays, once a record lies in it, until a later
     ///     process completes it.
-    /// - Throws: `FileError.exists`, `FileError.cannotWrite`.
+    /// - Throws: `FileError.exists`, `FileError.cannotWrite`, `FileError.inUse`.
     public init(_ path: String, replacing: Bool = false, resumable: Bool = false) throws {
         let trimmed = Self.trimmed(path)
         finalPath = trimmed
@@ -41,7 +44,9 @@ public final class AtomicDirectory {
             guard FilePath.isDirectory(trimmed) else { throw FileError.exists(path: trimmed) }
         }
         try FileSystem.createDirectory(FilePath.parent(trimmed))
-        if resumable, FilePath.isDirectory(temporaryPath) {
+        if resumable {
+            try FileSystem.createDirectory(temporaryPath)
+            try takeLock()
             // Files that were not complete yet.
             for name in try FilePath.names(inDirectory: temporaryPath) where name.contains(".partial-") {
                 try FileSystem.remove("\(temporaryPath)/\(name)")
@@ -56,7 +61,20 @@ public final class AtomicDirectory {
     }
 
     deinit {
-        if !isCommitted, !(isResumable && hasRecords) { Self.removeTree(temporaryPath) }
+        // Without the lock the files are another process's.
+        if !isCommitted, !isResumable || (lock >= 0 && !hasRecords) { Self.removeTree(temporaryPath) }
+        if lock >= 0 { close(lock) }
+    }
+
+    private func takeLock() throws {
+        let descriptor = open(path(Self.lockName), O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileError.cannotWrite(path: finalPath, call: "open", code: errno) }
+        // File systems without locks are left to their users.
+        if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+            close(descriptor)
+            throw FileError.inUse(path: finalPath)
+        }
+        lock = descriptor
     }
 
     private var hasRecords: Bool {
@@ -71,6 +89,7 @@ public final class AtomicDirectory {
     ///
     /// - Throws: `FileError`.
     public func commit() throws {
+        if isResumable { unlink(path(Self.lockName)) }
         try OutputFile.syncDirectory(temporaryPath)
         var aside: String?
         if FilePath.exists(finalPath), !Self.isEmptyDirectory(finalPath) {
