@@ -11,7 +11,8 @@ import Testing
     init() throws {
         work = try TemporaryDirectory()
         packed = work.path("p")
-        _ = try PackFixture.pack(PackFixture.directory().path, packed)
+        let source = try PackFixture.directory()
+        _ = try PackFixture.pack(source.path, packed)
     }
 
     func problem() -> (any DiagnosedError)? {

@@ -97,7 +97,7 @@ import Testing
         let plan = try MergePlan(base: base, adapter: adapter)
         let plain = try merge(plan, .none, "none")
         for codec in [RecoveryRecipe.Codec.planes, .zstd, .base] {
-            let stored = try merge(plan, codec, codec.rawValue)
+            let stored = try merge(plan, codec, "stored-\(codec.rawValue)")
             _ = try StorageRun.verify(stored, threads: 2)
             #expect(try TensorDiff.compare(plain, stored).differences.isEmpty)
             _ = try StorageRun.unpack(stored, to: work.path("u-\(codec.rawValue)"), threads: 2)
