@@ -19,8 +19,8 @@ public enum Codec: String, Sendable, CaseIterable {
 
 /// How one tensor's bytes become frames. A frame holds up to `frameByteCount` bytes of one tensor as one zstd frame for each plane.
 struct FrameFormat: Sendable, Equatable {
-    /// Bytes of a frame before compression, which keeps all that happens to it in a core's second-level cache.
-    static let defaultByteCount = 1 << 19
+    /// Bytes of a frame before compression: large enough that its heads and code tables weigh nothing, small enough for a core's caches.
+    static let defaultByteCount = 1 << 20
     /// What files of others may ask for: whole elements of every type, and buffers that stay small.
     static let allowedByteCounts = (1 << 12)...(1 << 24)
 

@@ -4,7 +4,7 @@ internal import CLoRAMKernels
 /// Reads a safetensors file of any kind and stores it, packed or plain, as a pipeline: while the pool reads, splits and compresses one
 /// batch of frames, the batch before is written and hashed.
 ///
-/// Memory: two batches, at most 200 MiB however many threads there are.
+/// Memory: two batches, at most 260 MiB however many threads there are.
 package struct FilePacker: Sendable {
     let codec: Codec
     /// Also SHA-256 of the plain bytes.
@@ -21,7 +21,7 @@ package struct FilePacker: Sendable {
         self.pool = pool
         let method = FrameFormat.Method(codec), frameByteCount = frameByteCount
         encoders = try (0..<pool.threadCount).map { _ in try FrameEncoder(method: method, frameByteCount: frameByteCount) }
-        let frames = min(max(4 * pool.threadCount, 16), 96)
+        let frames = min(max(2 * pool.threadCount, 16), 64)
         batches = (0..<2).map { _ in Batch(frames: frames, frameByteCount: frameByteCount, packs: codec != .none) }
     }
 
