@@ -51,6 +51,7 @@ package struct PackedIndex: Sendable, Equatable {
     }
 
     private static let hashKey = "index_sha256"
+    private static let keys = ["format", "format_version", "codec", "frame_bytes", "bytes", "stored_bytes", "base", "files", "companions", hashKey]
 
     /// - Throws: `FileError`, `CompressionError.badIndex`, `.changedIndex`.
     init(directory: String) throws {
@@ -65,6 +66,9 @@ package struct PackedIndex: Sendable, Equatable {
         guard try fields.text("format") == Self.format else { throw fields.error("format", Self.format, try fields.text("format")) }
         let version = try fields.count("format_version")
         guard version == Self.version else { throw fields.error("format_version", "\(Self.version)", "\(version); a newer program wrote it") }
+        for member in document.objectMembers ?? [] where !Self.keys.contains(member.key) {
+            throw fields.error(member.key.debugDescription, "one of \(Self.keys.joined(separator: ", "))", "this key")
+        }
         // A writer of others may leave the hash out.
         if let hash = try fields.hash(Self.hashKey) {
             document[Self.hashKey] = nil
