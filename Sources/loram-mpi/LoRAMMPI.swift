@@ -18,7 +18,7 @@ struct LoRAMMPI: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Prune.self, Quantize.self, Align.self, Train.self, Recover.self, Pack.self, Unpack.self, Verify.self, Evaluate.self, Tokenize.self,
-            Inspect.self, Diff.self, Bench.self,
+            Plan.self, Prune.self, Quantize.self, Align.self, Train.self, Recover.self, Pack.self, Unpack.self, Verify.self, Evaluate.self,
+            Tokenize.self, Inspect.self, Diff.self, Report.self, Bench.self,
         ])
 }
