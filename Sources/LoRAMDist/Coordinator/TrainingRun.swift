@@ -158,19 +158,32 @@ public struct TrainingRun {
             try trainer.writeModel(
                 to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan)
         case .train:
-            guard let plan = inputs.plan else {
+            if let plan = inputs.plan {
+                try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
+                try job.world.together {
+                    guard let directory else { return }
+                    try AdapterRecovery(source: inputs.original, plan: plan).recover(
+                        Adapter(directory: directory.paths.prunedAdapter), fill: job.recipe.recoveryFill, to: directory.paths.adapter,
+                        baseModel: job.recipe.model, replacing: true)
+                }
+            } else {
                 try trainer.writeAdapter(to: paths.adapter, baseModel: base.name, extra: [])
-                break
-            }
-            try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
-            try job.world.together {
-                guard let directory else { return }
-                try AdapterRecovery(source: inputs.original, plan: plan).recover(
-                    Adapter(directory: directory.paths.prunedAdapter), fill: job.recipe.recoveryFill, to: directory.paths.adapter,
-                    baseModel: job.recipe.model, replacing: true)
             }
         }
         try trainer.grid.free()
+        if trainer.settings.phase == .train, job.recipe.recovery.merge { try merge() }
+    }
+
+    /// The full model, from the original's weights; random weights have no use for one.
+    private func merge() throws {
+        let original = job.recipe.model ?? (inputs.plan == nil ? inputs.base.directory : nil)
+        guard let original, Checkpoint.hasWeights(original) else {
+            return job.note("note: no weights of the original model are at hand: \(paths.adapter) is not merged")
+        }
+        var settings = MergeRun.Settings(base: original, adapter: paths.adapter, output: paths.model)
+        settings.codec = job.recipe.recovery.compress
+        settings.replacing = true
+        if let report = try MergeRun.run(job, settings) { job.note("\(report)") }
     }
 }
 
