@@ -12,10 +12,7 @@ final class TrainedChunk {
         _ stage: ModelStage, source: any TensorSource, groups: GradientGroups, replicas: Communicator, number: Int, marker: ProgressMarker
     ) throws {
         self.stage = stage
-        // Adapters are small: every replica keeps all of their moments, and saves an all-gather.
-        plan = stage.training.isDense
-            ? ShardPlan(sharding: stage.layout, replicas: groups.replicas, mode: groups.mode)
-            : ShardPlan(count: stage.layout.count, replicas: groups.replicas, mode: groups.mode)
+        plan = ShardPlan(stage.layout, of: stage.training, groups)
         // The tags of this chunk on the replicas' communicator.
         let tag = 8 * number + 8
         exchange = GradientExchange(count: stage.layout.count, groups: groups, plan: plan, replicas: replicas, tag: tag, marker: marker)

@@ -43,6 +43,9 @@ public struct TrainingSettings: Sendable, Equatable {
         onNonfinite = recipe.onNonfinite
     }
 
+    /// In which the trained weights are held: dense ones in bf16 under bf16 compute, with f32 masters in the optimizer's shards.
+    func trainedType(_ kernels: ComputeKernels) -> DType { training.isDense && kernels.type == .bf16 ? .bf16 : .f32 }
+
     /// Tokens of the largest micro-batch.
     var microBatchTokens: Int { batch.micro * data.length }
 }

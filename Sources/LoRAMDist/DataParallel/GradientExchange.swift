@@ -20,7 +20,7 @@ public final class GradientExchange {
             switch groups.mode {
             case .reproducible:
                 ReproducibleReducer(
-                    replicas: replicas, maxBucketCount: plan.buckets.map(\.count).max() ?? 0, extent: plan.isSharded ? .segment : .all,
+                    replicas: replicas, maxBucketCount: plan.maxBucketCount, extent: plan.isSharded ? .segment : .all,
                     cuts: plan.cuts, tag: tag, marker: marker)
             case .fast: FastReducer(replicas: replicas, marker: marker)
             }

@@ -56,6 +56,13 @@ public struct ShardPlan: Sendable, Equatable {
     public let isSharded: Bool
     let cuts: CutPoints
 
+    /// Dense training is sharded. Adapters are small: every replica keeps all of their moments, and saves an all-gather.
+    public init(_ layout: ParameterLayout, of training: Training, _ groups: GradientGroups) {
+        self = training.isDense
+            ? ShardPlan(sharding: layout, replicas: groups.replicas, mode: groups.mode)
+            : ShardPlan(count: layout.count, replicas: groups.replicas, mode: groups.mode)
+    }
+
     /// Every replica keeps everything.
     public init(count: Int, replicas: Int, mode: ReductionMode, bucketCount: Int = defaultBucketCount) {
         precondition(bucketCount > 0)
@@ -104,6 +111,12 @@ public struct ShardPlan: Sendable, Equatable {
     static func halved(_ bucket: Range<Int>, replica: Int, replicas: Int, cuts: CutPoints) -> Range<Int> {
         (0..<replicas.trailingZeroBitCount).reduce(bucket) { cuts.half((replica >> $1) & 1 == 0, of: $0) }
     }
+
+    /// Elements of the largest bucket.
+    public var maxBucketCount: Int { buckets.map(\.count).max() ?? 0 }
+
+    /// Elements that the replica with the most of them keeps.
+    public var largestShardCount: Int { (0..<replicas).map { parts(replica: $0).reduce(0) { $0 + $1.count } }.max() ?? 0 }
 
     /// A replica's parts, one a bucket.
     public func parts(replica: Int) -> [Range<Int>] { buckets.map { part(of: $0, replica: replica) } }

@@ -8,7 +8,7 @@ public final class TrainedWeights {
     public let layout: ParameterLayout
     /// f32 or bf16.
     public let dtype: DType
-    public let byteCount: Int
+    public var byteCount: Int { arena.byteCount }
 
     private let arena: Arena
     private let base: UnsafeMutableRawPointer
@@ -19,14 +19,23 @@ public final class TrainedWeights {
         precondition(dtype == .f32 || dtype == .bf16)
         self.layout = layout
         self.dtype = dtype
-        var memory = ArenaLayout()
-        let slice = memory.reserve(layout.count * dtype.byteCount, of: UInt8.self)
-        let vectors = layout.tensors.filter { dtype == .bf16 && $0.shape.count == 1 }.map { ($0, memory.reserve($0.count)) }
+        let (memory, values, vectors) = Self.plan(layout, dtype)
         arena = try Arena(memory)
-        byteCount = memory.byteCount
-        base = UnsafeMutableRawPointer(arena.pointer(slice, as: UInt8.self))
+        base = UnsafeMutableRawPointer(arena.pointer(values, as: UInt8.self))
         gains = vectors.map { ($0.0, arena.pointer($0.1)) }
     }
+
+    private static func plan(
+        _ layout: ParameterLayout, _ dtype: DType
+    ) -> (ArenaLayout, values: ArenaLayout.Slice, vectors: [(ParameterLayout.Tensor, ArenaLayout.Slice)]) {
+        var memory = ArenaLayout()
+        let values = memory.reserve(layout.count * dtype.byteCount, of: UInt8.self)
+        let vectors = layout.tensors.filter { dtype == .bf16 && $0.shape.count == 1 }.map { ($0, memory.reserve($0.count)) }
+        return (memory, values, vectors)
+    }
+
+    /// Bytes that the trained tensors of a layout take.
+    static func byteCount(_ layout: ParameterLayout, _ dtype: DType) -> Int { plan(layout, dtype).0.byteCount }
 
     /// All tensors, where they are f32.
     public var floats: UnsafeMutablePointer<Float> {
