@@ -15,7 +15,7 @@ let trainingScenarios = [
             globalBatch: try arguments.integer(4), microBatch: 1, replicas: dims.replicas, mode: .reproducible)
         let schedule = Schedule.training(
             kind, stages: dims.stages, microBatchCount: groups.microBatches(replica: seat.position.replica).count,
-            recomputeAhead: try arguments.integer(3) == 1)
+            recomputeAhead: try arguments.integer(3) == 1, groupSize: groups.microBatchesPerGroup)
         let hidden = RoundingStage.hiddenSize
         let executor = try ScheduleExecutor(
             schedule: schedule, pipeline: seat.pipeline, maxBoundaryCount: 8 * hidden, marker: marker)

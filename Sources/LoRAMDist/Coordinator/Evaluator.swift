@@ -82,7 +82,9 @@ private final class EvaluationStage: PipelineStage {
 
     func recompute(microBatch: Int, slot: Int) { preconditionFailure("evaluation has no backward pass") }
 
-    func backward(microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) {
-        preconditionFailure("evaluation has no backward pass")
-    }
+    func backward(
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+    ) { preconditionFailure("evaluation has no backward pass") }
+
+    func weightGradients(microBatch: Int, weightSlot: Int) { preconditionFailure("evaluation has no backward pass") }
 }

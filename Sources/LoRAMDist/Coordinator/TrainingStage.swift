@@ -34,15 +34,31 @@ final class TrainingStage: PipelineStage {
 
     func recompute(microBatch: Int, slot: Int) throws { chunks[0].stage.recompute(slot: slot) }
 
-    func backward(microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) throws {
-        let stage = chunks[0].stage, exchange = chunks[0].exchange
-        stage.gradients = exchange.current
-        let endsGroup = groups.endsGroup(localMicroBatch: microBatch, replica: replica)
-        // In the update's last backward pass the reduction of a layer's gradients starts as soon as they are complete.
-        let finished: ((Int) throws -> Void)? =
-            endsGroup && exchange.accumulator.isLastGroup ? { try exchange.finishTail(from: $0) } : nil
-        losses[microBatch] = try stage.backward(
-            slot: slot, outputGradient: outputGradient, inputGradient: inputGradient, finished: finished)
+    func backward(microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) throws {
+        let stage = chunks[0].stage
+        stage.gradients = chunks[0].exchange.current
+        guard weightSlot == nil else {
+            losses[microBatch] = stage.backward(
+                slot: slot, weightSlot: weightSlot, outputGradient: outputGradient, inputGradient: inputGradient)
+            return
+        }
+        try complete(microBatch) {
+            losses[microBatch] = try stage.backward(
+                slot: slot, outputGradient: outputGradient, inputGradient: inputGradient, finished: $0)
+        }
+    }
+
+    func weightGradients(microBatch: Int, weightSlot: Int) throws {
+        let stage = chunks[0].stage
+        stage.gradients = chunks[0].exchange.current
+        try complete(microBatch) { try stage.weightGradients(weightSlot: weightSlot, finished: $0) }
+    }
+
+    /// Runs what completes a micro-batch's gradients. In the update's last one the reduction of a layer's gradients starts as soon as
+    /// they are complete.
+    private func complete(_ microBatch: Int, _ body: (_ finished: ((Int) throws -> Void)?) throws -> Void) throws {
+        let exchange = chunks[0].exchange, endsGroup = groups.endsGroup(localMicroBatch: microBatch, replica: replica)
+        try body(endsGroup && exchange.accumulator.isLastGroup ? { try exchange.finishTail(from: $0) } : nil)
         if endsGroup { try exchange.finishGroup() }
     }
 }

@@ -19,6 +19,29 @@ extension Schedule {
         return list
     }
 
+    /// As 1f1b, with weight gradients put off: stage s lets s of them wait, so that the first input gradients run up the pipeline without
+    /// them and the bubble at the end is filled with them (ZB-H1, Qi et al., arXiv 2401.10241). For equal stages the bubble takes
+    /// (p-1)(F+B-W) instead of (p-1)(F+B+W). A weight gradient that would follow its backward pass at once stays in it.
+    static func zeroBubble(stage: Int, stages: Int, microBatchCount: Int, groupSize: Int) -> [Action] {
+        var list: [Action] = [], waiting = 0..<0
+        func make(until limit: Int) {
+            while waiting.count > limit {
+                list.append(Action(.weightGradient, waiting.lowerBound))
+                waiting = waiting.lowerBound + 1..<waiting.upperBound
+            }
+        }
+        for action in oneForwardOneBackward(stage: stage, stages: stages, microBatchCount: microBatchCount) {
+            if action.kind == .backward, action.microBatch.isMultiple(of: groupSize) { make(until: 0) }
+            list.append(action)
+            guard action.kind == .backward else { continue }
+            if stage == 0 || waiting.isEmpty && action.microBatch == microBatchCount - 1 { continue }
+            waiting = (waiting.isEmpty ? action.microBatch : waiting.lowerBound)..<action.microBatch + 1
+            make(until: stage)
+        }
+        make(until: 0)
+        return list
+    }
+
     /// Inserts R before every B whose gradient comes from another stage: recomputation needs no gradient, so it fills the wait
     /// for one. At most one micro-batch is recomputed ahead. The last stage has its gradient at once and nothing to fill.
     static func recomputingAhead(_ lists: [[Action]]) -> [[Action]] {

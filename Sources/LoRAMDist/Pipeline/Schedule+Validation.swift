@@ -27,7 +27,7 @@ extension Schedule {
                 throw .tooEarly(action: text(.backward), needs: own)
             }
         }
-        for kind in Action.Kind.allCases where required[kind] != nil && kind != .recompute {
+        for kind in Action.Kind.allCases where required[kind] != nil && kind != .recompute && kind != .weightGradient {
             for microBatch in 0..<microBatchCount where !done.contains(Action(kind, microBatch)) {
                 throw .missing(action: Action(kind, microBatch).text(stage: stage))
             }
@@ -35,6 +35,14 @@ extension Schedule {
         if trains {
             for (expected, action) in actions[stage].filter({ $0.kind == .backward }).enumerated()
             where action.microBatch != expected {
+                throw .orderMismatch(action: action.text(stage: stage), expectedMicroBatch: expected)
+            }
+            // The same for weight gradients, made by a W or in the B.
+            let separate = Set(order(.weightGradient, stage: stage))
+            let makers = actions[stage].filter {
+                $0.kind == .weightGradient || $0.kind == .backward && !separate.contains($0.microBatch)
+            }
+            for (expected, action) in makers.enumerated() where action.microBatch != expected {
                 throw .orderMismatch(action: action.text(stage: stage), expectedMicroBatch: expected)
             }
         }
@@ -54,6 +62,7 @@ extension Schedule {
         if !isLast { result[.sendActivation] = [.forward] }
         guard trains else { return result }
         result[.recompute] = [.forward]
+        result[.weightGradient] = [.backward]
         result[.backward] = isLast ? [.forward] : [.forward, .receiveGradient]
         if !isLast { result[.receiveGradient] = [.forward] }
         if !isFirst { result[.sendGradient] = [.backward] }

@@ -1,6 +1,6 @@
 /// What every stage of a pipeline does in one step, as data: one list of actions a stage, executed in order.
 ///
-/// Made by the pure functions `gpipe`, `oneForwardOneBackward` and `forwardOnly`, checked by `ScheduleSimulation`, interpreted by
+/// Made by the pure functions `gpipe`, `oneForwardOneBackward`, `zeroBubble` and `forwardOnly`, checked by `ScheduleSimulation`, interpreted by
 /// `ScheduleExecutor`. Micro-batches are always backpropagated in their order, so that gradients add up in the same order on
 /// every grid.
 public struct Schedule: Sendable, Equatable {
@@ -8,6 +8,8 @@ public struct Schedule: Sendable, Equatable {
     public enum Kind: String, Sendable, CaseIterable {
         case gpipe
         case oneForwardOneBackward = "1f1b"
+        /// 1f1b whose weight gradients fill the bubble.
+        case zeroBubble = "zb-h1"
     }
 
     public let microBatchCount: Int
@@ -26,13 +28,18 @@ public struct Schedule: Sendable, Equatable {
     }
 
     /// A training schedule. `recomputeAhead` inserts R before the wait for a gradient.
+    ///
+    /// - Parameter groupSize: micro-batches whose gradients add up in one buffer: all of a group's are complete before the next one's
+    ///   begin. nil: all in one.
     public static func training(
-        _ kind: Kind, stages: Int, microBatchCount: Int, recomputeAhead: Bool = false
+        _ kind: Kind, stages: Int, microBatchCount: Int, recomputeAhead: Bool = false, groupSize: Int? = nil
     ) -> Schedule {
         var lists = (0..<stages).map { stage in
             switch kind {
             case .gpipe: gpipe(microBatchCount: microBatchCount)
             case .oneForwardOneBackward: oneForwardOneBackward(stage: stage, stages: stages, microBatchCount: microBatchCount)
+            case .zeroBubble:
+                zeroBubble(stage: stage, stages: stages, microBatchCount: microBatchCount, groupSize: groupSize ?? microBatchCount)
             }
         }
         if recomputeAhead { lists = recomputingAhead(lists) }

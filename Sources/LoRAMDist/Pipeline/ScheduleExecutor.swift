@@ -16,6 +16,8 @@ public final class ScheduleExecutor {
     public let stageIndex: Int
     /// Activation slots that the stage must offer.
     public let slotCount: Int
+    /// Weight slots that the stage must offer.
+    public let weightSlotCount: Int
     /// Called between polls of a wait and by `pollProgress`, to move other communication on (the gradient reduction).
     public var onIdle: (() throws -> Void)? {
         get { waiter.onIdle }
@@ -27,6 +29,7 @@ public final class ScheduleExecutor {
 
     private let actions: [Action]
     private let slotOfAction: [Int]
+    private let weightSlotOfAction: [Int]
     private let marker: ProgressMarker
     private let waiter: MeasuredWait
     private let activationIn: ReceiveChannel?
@@ -51,6 +54,7 @@ public final class ScheduleExecutor {
         stageIndex = stage
         actions = schedule.actions[stage]
         (slotOfAction, slotCount) = schedule.slots(stage: stage)
+        (weightSlotOfAction, weightSlotCount) = schedule.weightSlots(stage: stage)
 
         func receiver(_ kind: Action.Kind, from source: Int, tag: Int, _ label: StaticString) -> ReceiveChannel? {
             let order = schedule.order(kind, stage: stage)
@@ -86,7 +90,7 @@ public final class ScheduleExecutor {
             activationOut?.begin()
             gradientOut?.begin()
             for index in actions.indices {
-                try perform(actions[index], slot: slotOfAction[index], on: stage)
+                try perform(actions[index], slot: slotOfAction[index], weightSlot: weightSlotOfAction[index], on: stage)
                 if let pollFailure { throw pollFailure }
             }
             try activationOut?.drain()
@@ -118,7 +122,7 @@ public final class ScheduleExecutor {
         }
     }
 
-    private func perform(_ action: Action, slot: Int, on stage: any PipelineStage) throws {
+    private func perform(_ action: Action, slot: Int, weightSlot: Int, on stage: any PipelineStage) throws {
         let microBatch = action.microBatch
         switch action.kind {
         case .receiveActivation:
@@ -141,8 +145,12 @@ public final class ScheduleExecutor {
             let inputGradient = try gradientOut?.acquire(microBatch: microBatch, count: count)
             marker.mark("backward", microBatch: microBatch)
             try stage.backward(
-                microBatch: microBatch, slot: slot, outputGradient: gradientIn?.contents, inputGradient: inputGradient)
+                microBatch: microBatch, slot: slot, weightSlot: weightSlot < 0 ? nil : weightSlot, outputGradient: gradientIn?.contents,
+                inputGradient: inputGradient)
             try gradientIn?.release(stage)
+        case .weightGradient:
+            marker.mark("weight gradients", microBatch: microBatch)
+            try stage.weightGradients(microBatch: microBatch, weightSlot: weightSlot)
         case .sendGradient:
             try gradientOut!.send(count: stage.boundaryCount(microBatch: microBatch))
         }

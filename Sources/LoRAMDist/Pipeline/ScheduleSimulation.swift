@@ -3,7 +3,7 @@
 ///
 /// Model: sends do not block, receives block until the message is there, a channel between two stages holds `channelCapacity`
 /// messages (the executor's send and receive buffers), and the work that makes one more waits. A backward pass costs its
-/// recomputation too unless an R went before.
+/// recomputation too unless an R went before, and its weight gradients unless a W follows.
 public struct ScheduleSimulation: Sendable, Equatable {
     /// Time from the first action to the end of the last, in the unit of the costs.
     public let makespan: Double
@@ -80,6 +80,8 @@ private struct SchedulePlayer {
     /// Micro-batches in the order of F and B, per stage: message n of a channel belongs to entry n.
     private let forwardOrder: [[Int]]
     private let backwardOrder: [[Int]]
+    /// Micro-batches whose weight gradients are an action of their own, per stage.
+    private let separateWeights: [Set<Int>]
     private var forwardCount: [Int]
     private var backwardCount: [Int]
 
@@ -99,6 +101,7 @@ private struct SchedulePlayer {
         ends = [[Action.Kind: [Double?]]](
             repeating: Dictionary(uniqueKeysWithValues: Action.Kind.allCases.map { ($0, open) }), count: stages)
         forwardOrder = (0..<stages).map { schedule.order(.forward, stage: $0) }
+        separateWeights = (0..<stages).map { Set(schedule.order(.weightGradient, stage: $0)) }
         backwardOrder = (0..<stages).map { schedule.order(.backward, stage: $0) }
     }
 
@@ -151,12 +154,15 @@ private struct SchedulePlayer {
                 earliest = free
             }
             backwardCount[stage] += 1
-            work = cost.backward + (end(.recompute, stage, microBatch) == nil ? cost.recompute : 0)
+            work = (separateWeights[stage].contains(microBatch) ? cost.inputGradient : cost.backward)
+                + (end(.recompute, stage, microBatch) == nil ? cost.recompute : 0)
+        case .weightGradient:
+            work = cost.weightGradient
         }
         let start = max(clocks[stage], earliest)
         clocks[stage] = start + work
         switch action.kind {
-        case .forward, .recompute, .backward:
+        case .forward, .recompute, .backward, .weightGradient:
             spans[stage].append(ScheduleSimulation.Span(kind: action.kind, microBatch: microBatch, start: start, end: clocks[stage]))
         case .receiveActivation, .sendActivation, .receiveGradient, .sendGradient: break
         }

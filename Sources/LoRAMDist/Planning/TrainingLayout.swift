@@ -31,12 +31,13 @@ public struct TrainingLayout: Sendable {
         cost = Self.cost(config, settings)
         partition = try cost.partition(stages: dims.stages)
         let count = groups.microBatches(replica: replica).count
-        guard count <= Self.maxActionCount / 6 / dims.stages else {
-            throw PlanError.tooLarge(what: "micro-batches of a step", found: Double(count), limit: Double(Self.maxActionCount / 6 / dims.stages))
+        guard count <= Self.maxActionCount / 8 / dims.stages else {
+            throw PlanError.tooLarge(what: "micro-batches of a step", found: Double(count), limit: Double(Self.maxActionCount / 8 / dims.stages))
         }
         schedule = Schedule.training(
-            settings.parallel.pipeline == .gpipe ? .gpipe : .oneForwardOneBackward, stages: dims.stages, microBatchCount: count,
-            recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full)
+            settings.scheduleKind, stages: dims.stages, microBatchCount: count,
+            recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full,
+            groupSize: groups.mode == .reproducible ? groups.microBatchesPerGroup : nil)
         // Some ten buffers of the widest dimension for each layer and slot: within this, counts of bytes do not overflow.
         let widest = config.layers.reduce(config.hiddenSize) { max($0, max($1.intermediateSize, $1.headCount * config.headDim)) }
         let bytes = 64 * Double(settings.microBatchTokens) * Double(widest) * Double(config.layerCount + 1) * Double(count)
@@ -60,7 +61,8 @@ public struct TrainingLayout: Sendable {
     public func capacity(stage: Int) -> StageCapacity {
         StageCapacity(
             tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, schedule.slotCount(stage: stage)),
-            recomputation: settings.recomputation, recomputesAhead: schedule.actions[stage].contains { $0.kind == .recompute })
+            recomputation: settings.recomputation, recomputesAhead: schedule.actions[stage].contains { $0.kind == .recompute },
+            weightSlots: schedule.weightSlotCount(stage: stage))
     }
 
     /// Floats of a message between stages at most.

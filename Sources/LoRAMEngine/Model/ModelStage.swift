@@ -33,6 +33,7 @@ public final class ModelStage {
     private let head: OutputHead?
     private let batches: [BatchState]
     private let store: ActivationStore
+    private let deferrals: [WeightDeferral]
     private let scratch: BackwardScratch?
     private let gradientStream: UnsafeMutablePointer<Float>?
     private var recomputedSlot: Int?
@@ -71,6 +72,7 @@ public final class ModelStage {
         batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
         store = ActivationStore(
             buffers.activations, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
+        deferrals = buffers.deferrals.bind(arena)
         scratch = buffers.backward?.bind(arena)
         gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
@@ -159,11 +161,14 @@ public final class ModelStage {
     /// - Parameters:
     ///   - outputGradient: [N, D] from the next stage; nil on the last, which starts from its own loss.
     ///   - inputGradient: [N, D] for the stage before; nil on the first.
+    ///   - weightSlot: keeps what the gradients of the layers' weights need, for `weightGradients`, instead of adding them; then nothing is
+    ///     complete before that.
     ///   - finished: called as the pass goes down the stage: gradients at or behind this offset of the layout are complete.
     /// - Returns: the summed loss on the last stage, else 0.
     @discardableResult
     public func backward(
-        slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?, finished: ((_ offset: Int) throws -> Void)? = nil
+        slot: Int, weightSlot: Int? = nil, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?,
+        finished: ((_ offset: Int) throws -> Void)? = nil
     ) rethrows -> Double {
         guard let scratch, let gradientStream else { preconditionFailure("backward on a stage that was made for evaluation") }
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
@@ -175,6 +180,8 @@ public final class ModelStage {
             RowKernels.copy(pool, dx, outputGradient, count: count)
         }
         try finished?(firstOffsets[layers.count])
+        var context = step
+        if let weightSlot { deferrals[weightSlot].begin(rows: batch.tokenCount) }
         let needsInputGradient = inputGradient != nil || embeddingGradientOffset != nil
         for index in layers.indices.reversed() {
             let kept = store.activations(slot: slot, layer: index)
@@ -185,8 +192,9 @@ public final class ModelStage {
                 store.restore(pool, slot: slot, layer: index, tokens: batch.tokenCount)
                 if store.derivesAgain { layers[index].recomputeElementwise(step, batch, kept, x_ND: x) }
             }
+            if let weightSlot { context.deferral = (deferrals[weightSlot], index) }
             layers[index].backward(
-                step, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
+                context, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
             try finished?(firstOffsets[index])
         }
         if recomputedSlot == slot { recomputedSlot = nil }
@@ -195,6 +203,12 @@ public final class ModelStage {
                 pool, dtable_VD: step.gradients + embeddingGradientOffset, dx_ND: dx, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
         }
         return loss
+    }
+
+    /// Adds the gradients of the layers' weights that `backward` left in a weight slot. `finished`: see there.
+    public func weightGradients(weightSlot: Int, finished: ((_ offset: Int) throws -> Void)? = nil) rethrows {
+        try finished?(firstOffsets[layers.count])
+        try deferrals[weightSlot].run(step) { try finished?(firstOffsets[$0]) }
     }
 
     // MARK: - Evaluation, on the last stage after `forward`

@@ -11,8 +11,8 @@ enum UnsupportedFeatures {
 
     static let table: [Row] =
         [
-            Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
-                refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])
+            Row(key: "parallel.pipeline", supported: "gpipe, 1f1b or zb-h1") {
+                refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward, .zeroBubble])
             },
             Row(key: "parallel.chunks", supported: "1") { $0.parallel.chunks > 1 ? "\($0.parallel.chunks)" : nil },
             Row(key: "parallel.coordinator", supported: "shared") { refuse($0.parallel.coordinator, unless: [.shared]) },

@@ -4,7 +4,7 @@ import Testing
 @Suite struct UnsupportedFeaturesTests {
     @Test(arguments: [
         ("parallel.pipeline=interleaved", "parallel.pipeline"),
-        ("parallel.pipeline=zb-h1", "parallel.pipeline"), ("parallel.chunks=2", "parallel.chunks"),
+        ("parallel.chunks=2", "parallel.chunks"),
         ("parallel.coordinator=dedicated", "parallel.coordinator"), ("parallel.storage=local", "parallel.storage"),
         ("lora.mask=recovery", "lora.mask"), ("lora.mask=training", "lora.mask"), ("pruning.method=stru", "pruning.method"),
         ("pruning.method=semi", "pruning.method"), ("pruning.method=unst", "pruning.method"), ("pruning.score=wanda", "pruning.score"),
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "compute.recompute=none", "compute.weights=resident", "compute.weights=mapped", "compute.type=bf16", "compute.kernels=portable", "parallel.storage=shared", "parallel.pipeline=gpipe", "data.template=none", "recovery.fill=normal",
+        "compute.recompute=none", "compute.weights=resident", "compute.weights=mapped", "compute.type=bf16", "compute.kernels=portable", "parallel.storage=shared", "parallel.pipeline=gpipe", "parallel.pipeline=zb-h1", "data.template=none", "recovery.fill=normal",
         "data.train=[{path: a, format: input_ids}]", "parallel.reduction=fast",
     ])
     func isAccepted(override: String) throws {
