@@ -39,7 +39,7 @@ public enum MPIRun {
         }
 
         /// Process ids of the ranks: mpirun's children.
-        private var ranks: [pid_t] {
+        public var ranks: [pid_t] {
             let tasks = "/proc/\(process.processIdentifier)/task"
             return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).flatMap { task in
                 let children = (try? String(contentsOfFile: "\(tasks)/\(task)/children", encoding: .utf8)) ?? ""

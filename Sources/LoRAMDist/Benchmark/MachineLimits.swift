@@ -18,14 +18,16 @@ struct MachineLimits {
         var layout = ArenaLayout()
         let rates = layout.reserve(pool.threadCount, of: Double.self)
         let buffers = copies ? layout.reserve(2 * pool.threadCount * Self.copiedByteCount, of: UInt8.self) : nil
-        arena = try Arena(layout)
+        let arena = try Arena(layout)
+        self.arena = arena
         self.rates = arena.pointer(rates, as: Double.self)
-        self.copies = buffers.map { arena.pointer($0, as: UInt8.self) }
-        // Pages that were never written are one page of zeros.
-        if let copies = self.copies {
+        self.copies = buffers.map { slice in
+            let bytes = arena.pointer(slice, as: UInt8.self)
+            // Pages that were never written are one page of zeros.
             pool.run(2 * pool.threadCount) { index, _ in
-                (copies + index * Self.copiedByteCount).update(repeating: 1, count: Self.copiedByteCount)
+                (bytes + index * Self.copiedByteCount).update(repeating: 1, count: Self.copiedByteCount)
             }
+            return bytes
         }
     }
 
