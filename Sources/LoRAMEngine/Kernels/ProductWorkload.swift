@@ -69,7 +69,7 @@ public final class ProductWorkload {
         withExtendedLifetime(owners) {
             for weight in weights {
                 switch direction {
-                case .forward: products.forward(target, source, weight, rows: rows, accumulate: false, rounds: false, lowRank: nil)
+                case .forward: products.forward(target, source, weight, rows: rows, rounds: false, lowRank: nil)
                 case .backward: products.inputGradient(target, source, weight, rows: rows, accumulate: false, lowRank: nil)
                 }
             }

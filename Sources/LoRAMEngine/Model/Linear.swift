@@ -35,12 +35,11 @@ struct Linear {
         _ step: StepContext, y_NO: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, residual_NO: UnsafePointer<Float>? = nil,
         hidden_NR: UnsafePointer<Float>, rows rowCount: Int, isKept: Bool = false
     ) {
-        if let residual_NO { RowKernels.copy(step.pool, y_NO, residual_NO, count: rowCount * outCount) }
         let product = lowRank.map {
             loram_low_rank(left: hidden_NR, left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
         }
         step.products.forward(
-            y_NO, x_NI, weight_OI, rows: rowCount, accumulate: residual_NO != nil, rounds: isKept && step.products.keepsBF16, lowRank: product)
+            y_NO, x_NI, weight_OI, rows: rowCount, start_NO: residual_NO, rounds: isKept && step.products.keepsBF16, lowRank: product)
     }
 
     /// hidden = dropout(x) A^T for sites that have the same input: one reading of x, unless each drops its own part of it.
