@@ -42,7 +42,7 @@ import Testing
         _ body: (UnsafePointer<loram_execution>, UnsafeMutablePointer<Float>, UnsafePointer<loram_dropout_mask>) -> loram_status
     ) -> Matrix {
         let bytes = loram_thin_workspace(kernels.set, shape.tokens, shape.width, shape.rank, 3)
-        let results = [nil, 5].map { seed -> Matrix in
+        let results = ([nil, 5] as [UInt64?]).map { seed -> Matrix in
             var result = before
             let status = Self.rowKeys(shape.tokens).withUnsafeBufferPointer { keys in
                 var mask = loram_dropout_mask(row_keys: keys.baseAddress, key: Self.key, threshold: Self.threshold, scale: Self.scale)
