@@ -245,6 +245,20 @@ public final class ModelStage {
         head.logits(step, batch, x_ND: stream(slot, layers.count), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
     }
 
+    // MARK: - What a forward pass leaves, for pruning
+
+    /// The inputs that a layer's linear layers multiplied in the slot's last forward pass, [N, in] each. `layer` counts within the stage. Valid
+    /// until the next pass, of the last layer only where activations are not all kept.
+    package func linearInput(_ group: InputGroup, layer: Int, slot: Int) -> UnsafePointer<Float> {
+        let kept = kept(slot, layer)
+        return switch group {
+        case .attention: UnsafePointer(kept.normed1_ND)
+        case .output: UnsafePointer(kept.attended_NHd)
+        case .mlp: UnsafePointer(kept.normed2_ND)
+        case .down: UnsafePointer(kept.product_NF)
+        }
+    }
+
     private func stream(_ slot: Int, _ index: Int) -> UnsafeMutablePointer<Float> {
         let list = streams[slot]
         return training.isTraining ? list[index] : list[index % 2]
