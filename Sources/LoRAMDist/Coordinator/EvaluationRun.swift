@@ -22,7 +22,7 @@ public enum EvaluationRun {
     /// All ranks call this.
     public static func perplexity(_ job: Job, _ settings: Settings) throws -> Evaluator.Result {
         job.marker.mark("reading model and data")
-        let (model, adapter, data) = try job.world.together {
+        let (model, adapter, masks, data) = try job.world.together {
             let model = try ModelReference.open(settings.model, syntheticSeed: settings.syntheticSeed)
             let config = model.config
             guard settings.data.length <= config.maxPositionCount else {
@@ -30,11 +30,12 @@ public enum EvaluationRun {
             }
             let adapter = try settings.adapter.map { try Adapter(directory: $0) }
             try adapter?.validate(for: config)
+            let masks = try adapter.flatMap { try AdapterMask.masks(of: $0, config: config) }
             let tokenizer = try TrainingInputs.tokenizer(for: model, job.recipe)
             let data = try EvaluationData(
                 configuration: settings.data, tokenizer: tokenizer, vocabularySize: config.vocabularySize,
                 bosTokenID: tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) })
-            return (model, adapter, data)
+            return (model, adapter, masks, data)
         }
         let config = model.config
         let (grid, seat) = try job.makeGrid(layers: config.layerCount, allowsReplicas: { _ in true })
@@ -49,7 +50,7 @@ public enum EvaluationRun {
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
                 training: .none(adapter: adapter?.lora),
                 capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool,
-                kernels: job.kernels, storage: job.recipe.weightStorage)
+                kernels: job.kernels, storage: job.recipe.weightStorage, masks: masks)
             if let adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

@@ -22,6 +22,8 @@ struct Linear {
         let bGradientOffset: Int
         /// Key of this site's dropout decisions.
         let dropoutKey: UInt64
+        /// Multiplies B A (`Linear+Masked`); nil where nothing does.
+        var mask: UnsafePointer<UInt8>?
     }
 
     /// y = residual + x W^T + s hidden B^T. `residual` [N, O] may be nil. Writes `hidden_NR` where there are low-rank matrices.
@@ -31,19 +33,25 @@ struct Linear {
     ) {
         projectHidden(step, hidden_NR: hidden_NR, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys)
         if let residual_NO { RowKernels.copy(step.pool, y_NO, residual_NO, count: rowCount * outCount) }
-        let product = lowRank.map {
+        let product = plainLowRank.map {
             loram_low_rank(
                 left: UnsafePointer(hidden_NR), left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
         }
         step.products.forward(
             y_NO, x_NI, weight_OI, rows: rowCount, accumulate: residual_NO != nil, lowRank: product)
+        if let lowRank, let mask = lowRank.mask {
+            addMasked(step, lowRank, mask: mask, y_NO: y_NO, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys)
+        }
     }
+
+    /// The low-rank matrices that are used as such.
+    private var plainLowRank: LowRank? { lowRank?.mask == nil ? lowRank : nil }
 
     /// Only hidden = dropout(x) A^T, for a recomputation that does not need y.
     func projectHidden(
         _ step: StepContext, hidden_NR: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>
     ) {
-        guard let lowRank else { return }
+        guard let lowRank = plainLowRank else { return }
         guard let dropout = step.dropout else {
             return step.products.project(hidden_NR, x_NI, lowRank.a_RI, rows: rowCount, columns: inCount, rank: lowRank.rank)
         }
@@ -74,7 +82,11 @@ struct Linear {
         if let offset = weightGradientOffset {
             step.products.weightGradient(step.gradients + offset, dy_NO, x_NI, rows: rowCount, outputs: outCount, inputs: inCount)
         }
-        if let lowRank { lowRankGradients(step, lowRank, dy_NO, x_NI, hidden_NR, hiddenGradient_NR, rowCount, rowKeys) }
+        if let lowRank = plainLowRank { lowRankGradients(step, lowRank, dy_NO, x_NI, hidden_NR, hiddenGradient_NR, rowCount, rowKeys) }
+        if let lowRank, let mask = lowRank.mask {
+            if let dx_NI { step.products.inputGradient(dx_NI, dy_NO, weight_OI, rows: rowCount, accumulate: accumulate, lowRank: nil) }
+            return maskedBackward(step, lowRank, mask: mask, dx_NI: dx_NI, dy_NO: dy_NO, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys)
+        }
         guard let dx_NI else { return }
         let product = step.dropout != nil ? nil : lowRank.map {
             loram_low_rank(

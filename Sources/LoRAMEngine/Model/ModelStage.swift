@@ -21,6 +21,8 @@ public final class ModelStage {
     public let frozenByteCount: Int
     public let workingByteCount: Int
 
+    /// Of a non-structurally pruned model, where they take part.
+    let masks: StageMasks?
     private let pool: ThreadPool
     private let weights: StageWeights
     private let workArena: Arena
@@ -44,10 +46,11 @@ public final class ModelStage {
     /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
+    /// - Parameter masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
     public init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
-        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0
+        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
         let config = source.config
         self.config = config
@@ -55,6 +58,8 @@ public final class ModelStage {
         self.training = training
         self.capacity = capacity
         self.pool = pool
+        let stageMasks = try masks.map { try StageMasks($0, range: range) }
+        self.masks = stageMasks
 
         let weights = try StageWeights(source: source, range: range, training: training, storage: storage)
         self.weights = weights
@@ -85,8 +90,12 @@ public final class ModelStage {
         let scratchLayout = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
         let gradientSlice = forwardOnly ? nil : work.reserve(N * D)
         let headLayout = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
+        let hasMaskedProducts = masks != nil && rank > 0
+        let maskedLayout = hasMaskedProducts ? Linear.MaskedScratch.Layout(&work, inputs: Self.widestInput(config, range), tokens: N) : nil
         let workerScratch = work.reserve(pool.threadCount * StepContext.scratchCount)
-        let productBytes = Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount)
+        let productBytes = max(
+            Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount),
+            hasMaskedProducts ? Self.maskedWorkspaceByteCount(kernels, config: config, range: range, tokens: N, workers: pool.threadCount) : 0)
         let productSlice = work.reserve(productBytes, of: UInt8.self)
         let arena = try Arena(work)
         workArena = arena
@@ -101,14 +110,15 @@ public final class ModelStage {
         let products = LinearProducts(
             kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), dropout: dropout, gradients: weights.parameters)
+            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), dropout: dropout, gradients: weights.parameters,
+            masked: maskedLayout?.bind(arena))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
         embedding_VD = range.isFirst ? weights.matrix(WeightName.embedding) : nil
         embeddingGradientOffset = range.isFirst ? weights.gradientOffset(WeightName.embedding) : nil
         layers = range.layers.map { index in
-            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
+            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed, masks: stageMasks) }
             let geometry = config.layers[index]
             return DecoderLayer(
                 geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
@@ -124,7 +134,7 @@ public final class ModelStage {
             OutputHead(
                 hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
-                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
+                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed, masks: nil), buffers: $0.bind(arena))
         }
     }
 
@@ -145,6 +155,22 @@ public final class ModelStage {
         }
         let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
         return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
+    }
+
+    private static func widestInput(_ config: LlamaConfig, _ range: StageRange) -> Int {
+        range.layers.flatMap { layer in LinearSite.inLayer.map { $0.shape(in: config, layer: layer).in } }.max() ?? 1
+    }
+
+    /// The same for chunks of masked products.
+    private static func maskedWorkspaceByteCount(_ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, tokens: Int, workers: Int) -> Int {
+        let shapes = Set(range.layers.map { config.layers[$0] }).compactMap { geometry in range.layers.first { config.layers[$0] == geometry } }
+            .flatMap { layer in LinearSite.inLayer.map { $0.shape(in: config, layer: layer) } }
+        return shapes.flatMap { shape in
+            Set([min(Linear.maskedChunk, shape.out), shape.out % Linear.maskedChunk]).filter { $0 > 0 }.map {
+                LinearProducts.workspaceByteCount(
+                    kernels, rows: tokens, outputs: $0, inputs: shape.in, rank: 0, trainsWeight: true, workers: workers)
+            }
+        }.max() ?? 0
     }
 
     private static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {

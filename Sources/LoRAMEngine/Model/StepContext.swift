@@ -8,6 +8,8 @@ struct StepContext {
     var dropout: DropoutRate?
     /// Gradient buffer that this micro-batch adds to, laid out as the stage's `ParameterLayout`.
     var gradients: UnsafeMutablePointer<Float>
+    /// Of masked low-rank products; nil on a stage without.
+    var masked: Linear.MaskedScratch?
 
     /// A 512 x 512 tile, or the score tiles of one attention block.
     static let scratchCount = 512 * 512

@@ -22,7 +22,7 @@ public final class PruningMasks: Sendable {
             self.sourceConfigHash = sourceConfigHash
         }
 
-        var metadata: [(key: String, value: String)] {
+        package var metadata: [(key: String, value: String)] {
             let share =
                 switch sparsity {
                 case .ratio(let ratio): (key: "ratio", value: "\(ratio)")
