@@ -71,9 +71,9 @@ struct SparseTrainingTests {
         #expect(outcome.exitCode == 0, "\(outcome.standardError)")
         #expect(!run.names.contains("adapter-pruned"))
         let adapter = "\(run.path)/adapter"
-        let settings = try JSONValue.parse(contentsOf: "\(adapter)/adapter_config.json")
-        #expect(settings["base_model_name_or_path"] == .string(base))
-        #expect(settings["loram_mask"] == (mask == "none" ? nil : .string(mask)))
+        let saved = try JSONValue.parse(contentsOf: "\(adapter)/adapter_config.json")
+        #expect(saved["base_model_name_or_path"] == .string(base))
+        #expect(saved["loram_mask"] == (mask == "none" ? nil : .string(mask)))
         #expect(FilePath.exists("\(adapter)/\(PruningMasks.fileName)") == (mask != "none"))
 
         func evaluate(_ adapter: String) throws -> Double {
