@@ -38,19 +38,32 @@ public enum EvaluationRun {
             return (model, adapter, masks, data)
         }
         let config = model.config
-        let (grid, seat) = try job.makeGrid(layers: config.layerCount, allowsReplicas: { _ in true })
         let cost = ModelCost(
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.data.length, recompute: false)
+        let training = Training.none(adapter: adapter?.lora)
+        let capacity = StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length)
+        let (grid, seat) = try job.makeGrid(
+            layers: config.layerCount, allowsReplicas: { _ in true },
+            memories: { dims in
+                let partition = try cost.partition(stages: dims.stages)
+                return (0..<dims.stages).map { stage in
+                    StageMemory(
+                        config: config,
+                        range: StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1),
+                        training: training, capacity: capacity, weights: model.weightBytes(),
+                        mapped: StageStorage.isMapped(job.recipe, model: model, quantizes: false), kernels: job.kernels,
+                        workers: job.pool.threadCount)
+                }
+            })
         let stageIndex = seat.position.stage
+        let storage = try StageStorage.resolve(job.recipe, model: model, quantizes: false, seat: seat)
         let stage = try job.world.together {
             let partition = try cost.partition(stages: grid.dims.stages)
             let stage = try ModelStage(
                 source: model.source,
                 range: StageRange(
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-                training: .none(adapter: adapter?.lora),
-                capacity: StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length), pool: job.pool,
-                kernels: job.kernels, storage: job.recipe.weightStorage, masks: masks)
+                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage, masks: masks)
             if let adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

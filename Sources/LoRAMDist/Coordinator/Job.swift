@@ -13,10 +13,11 @@ public final class Job {
 
     public var world: Communicator { runtime.world }
 
-    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job.
-    public static func run(recipeFile: String?, overrides: [String], _ body: (Job) throws -> Void) throws {
+    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job. `forScoring`: see
+    /// `Recipe.load`.
+    public static func run(recipeFile: String?, overrides: [String], forScoring: Bool = false, _ body: (Job) throws -> Void) throws {
         let runtime = try MPIRuntime.start()
-        let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides)
+        let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
         try body(job)
         job.watchdog.stop()
         try runtime.finish()
@@ -36,11 +37,11 @@ public final class Job {
     }
 
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
-    private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String]) throws {
+    private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String], forScoring: Bool) throws {
         self.runtime = runtime
         let world = runtime.world
         var own: Recipe?
-        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides) } }
+        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
         let text = try world.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
         recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()
@@ -74,13 +75,15 @@ public final class Job {
         return try world.together { try ThreadPool(threadCount: threads, spinning: threads * ranks <= online) }
     }
 
-    /// The communicators for the recipe's grid on this job's ranks. All ranks call this.
-    public func makeGrid(layers: Int, allowsReplicas: (Int) -> Bool) throws -> (ProcessGrid, ProcessGrid.Seat) {
-        let dims = try world.together {
-            try ParallelDims.resolve(
-                stages: recipe.parallel.stages.given, replicas: recipe.parallel.replicas.given, hasDedicatedCoordinator: false,
-                worldSize: world.size, layers: layers, allowsReplicas: allowsReplicas, fits: { _ in true })
-        }
+    /// The communicators for the recipe's grid on this job's ranks; `auto` takes one whose stages fit the memory of the ranks' machines.
+    /// All ranks call this.
+    ///
+    /// - Parameter memories: of each stage on a grid.
+    public func makeGrid(
+        layers: Int, allowsReplicas: (Int) -> Bool, memories: @escaping (ParallelDims) throws -> [StageMemory]
+    ) throws -> (ProcessGrid, ProcessGrid.Seat) {
+        let choice = GridChoice(nodes: try NodeMap(world), layers: layers, memories: memories)
+        let dims = try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) }
         let grid = try ProcessGrid(dims: dims, world: world)
         guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
         return (grid, seat)

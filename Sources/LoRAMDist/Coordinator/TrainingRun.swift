@@ -31,15 +31,24 @@ public struct TrainingRun {
         self.inputs = inputs
         let config = inputs.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
-        let (grid, seat) = try job.makeGrid(layers: config.layerCount) { replicas in
-            (try? GradientGroups(
-                globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups, replicas: replicas,
-                mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
-        }
+        let (grid, seat) = try job.makeGrid(
+            layers: config.layerCount,
+            allowsReplicas: { replicas in
+                (try? GradientGroups(
+                    globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups,
+                    replicas: replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
+            },
+            memories: { dims in
+                try TrainingLayout(config: config, settings: settings, dims: dims).memories(
+                    weights: inputs.base.weightBytes(quantizer: phase == .train ? recipe.quantizer : nil),
+                    mapped: StageStorage.isMapped(recipe, model: inputs.base, quantizes: phase == .train),
+                    kernels: job.kernels, workers: job.pool.threadCount)
+            })
         job.marker.mark("loading the stage")
+        let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: recipe.weightStorage, masks: phase == .align || recipe.lora.mask == .training ? inputs.masks : nil, marker: job.marker)
+            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? inputs.masks : nil, marker: job.marker)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
         directory = try world.together {
@@ -141,9 +150,6 @@ public struct TrainingRun {
 }
 
 extension Recipe {
-    /// `compute.weights`.
-    public var weightStorage: WeightStorage { WeightStorage(place: compute.weights == .resident ? .resident : .mapped) }
-
     /// `recovery.fill` with its seed.
     public var recoveryFill: AdapterRecovery.Fill { recovery.fill == .normal ? .normal(seed: seed) : .zero }
 }

@@ -29,10 +29,24 @@ extension Linear {
         }
     }
 
-    /// y [N, O] += the masked product.
+    /// Bytes of scratch for the chunks of the masked products of linear layers of these shapes.
+    static func maskedWorkspaceByteCount(_ kernels: ComputeKernels, _ shapes: [(out: Int, in: Int)], tokens: Int, workers: Int) -> Int {
+        var known: Set<[Int]> = []
+        return shapes.reduce(0) { largest, shape in
+            [min(maskedChunk, shape.out), shape.out % maskedChunk].reduce(largest) { largest, rows in
+                guard rows > 0, known.insert([rows, shape.in]).inserted else { return largest }
+                return max(
+                    largest,
+                    LinearProducts.workspaceByteCount(
+                        kernels, rows: tokens, outputs: rows, inputs: shape.in, rank: 0, trainsWeight: true, workers: workers))
+            }
+        }
+    }
+
+    /// y [N, O] += the masked product; `rounds`: y is rounded to bf16 values then.
     func addMasked(
         _ step: StepContext, _ lowRank: LowRank, mask: UnsafePointer<UInt8>, y_NO: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>,
-        rows N: Int, rowKeys: UnsafePointer<UInt64>
+        rows N: Int, rowKeys: UnsafePointer<UInt64>, rounds: Bool
     ) {
         let O = weight_OI.rowCount, I = weight_OI.columnCount, scratch = step.masked!
         let x = dropped(step, lowRank, x_NI, rows: N, rowKeys)
@@ -40,7 +54,8 @@ extension Linear {
             let count = min(Self.maskedChunk, O - start)
             formChunk(step, lowRank, mask, start, count)
             step.products.forward(
-                y_NO + start, stride: O, x, WeightMatrix(f32: UnsafePointer(scratch.chunk_CI), rows: count, columns: I), rows: N, accumulate: true)
+                y_NO + start, stride: O, x, WeightMatrix(f32: UnsafePointer(scratch.chunk_CI), rows: count, columns: I), rows: N,
+                mode: LORAM_ACCUMULATE | (rounds ? LORAM_ROUND : 0))
         }
     }
 

@@ -32,10 +32,7 @@ public final class ModelStage {
     private let layers: [DecoderLayer]
     private let head: OutputHead?
     private let batches: [BatchState]
-    /// [slot][0 ... layers]: the residual stream before each layer; the entry behind the last is the last stage's output.
-    private let streams: [[UnsafeMutablePointer<Float>]]
-    /// [slot][layer], or one shared list of one or all layers, by recomputation.
-    private let activations: [[LayerActivations]]
+    private let store: ActivationStore
     private let scratch: BackwardScratch?
     private let gradientStream: UnsafeMutablePointer<Float>?
     private var recomputedSlot: Int?
@@ -61,57 +58,31 @@ public final class ModelStage {
         let stageMasks = try masks.map { try StageMasks($0, range: range) }
         self.masks = stageMasks
 
-        let weights = try StageWeights(source: source, range: range, training: training, storage: storage)
+        let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
         self.weights = weights
         layout = weights.layout
         parameters = weights.parameters
         frozenByteCount = weights.frozen.byteCount
 
-        let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
-        let geometries = range.layers.map { config.layers[$0] }
-        var work = ArenaLayout()
-        let batchLayouts = (0..<capacity.slots).map { _ in BatchState.Layout(&work, capacity: N) }
-        let forwardOnly = !training.isTraining
-        // Without a backward two buffers take turns as the stream.
-        let streamSlices = (0..<capacity.slots).map { _ in
-            (0..<(forwardOnly ? 2 : geometries.count + 1)).map { _ in work.reserve(N * D) }
-        }
-        let activationLayouts: [[LayerActivations.Layout]]
-        switch (forwardOnly, capacity.recomputation) {
-        case (false, .none):
-            activationLayouts = (0..<capacity.slots).map { _ in
-                geometries.map { LayerActivations.Layout(&work, $0, config: config, tokens: N, rank: rank) }
-            }
-        case (false, .full) where capacity.recomputesAhead:
-            activationLayouts = [geometries.map { LayerActivations.Layout(&work, $0, config: config, tokens: N, rank: rank) }]
-        default:
-            activationLayouts = [[LayerActivations.Layout(&work, Self.widest(geometries), config: config, tokens: N, rank: rank)]]
-        }
-        let scratchLayout = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
-        let gradientSlice = forwardOnly ? nil : work.reserve(N * D)
-        let headLayout = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
-        let hasMaskedProducts = masks != nil && rank > 0
-        let maskedLayout = hasMaskedProducts ? Linear.MaskedScratch.Layout(&work, inputs: Self.widestInput(config, range), tokens: N) : nil
-        let workerScratch = work.reserve(pool.threadCount * StepContext.scratchCount)
-        let productBytes = max(
-            Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount),
-            hasMaskedProducts ? Self.maskedWorkspaceByteCount(kernels, config: config, range: range, tokens: N, workers: pool.threadCount) : 0)
-        let productSlice = work.reserve(productBytes, of: UInt8.self)
-        let arena = try Arena(work)
+        let buffers = StageBuffers(
+            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
+            hasMaskedProducts: masks != nil && training.lora != nil)
+        let arena = try Arena(buffers.arena)
         workArena = arena
-        workingByteCount = work.byteCount + weights.parameterArena.byteCount
+        workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
 
-        batches = batchLayouts.map { BatchState(arena, $0, capacity: N) }
-        streams = streamSlices.map { $0.map { arena.pointer($0) } }
-        activations = activationLayouts.map { $0.map { $0.bind(arena) } }
-        scratch = scratchLayout?.bind(arena)
-        gradientStream = gradientSlice.map { arena.pointer($0) }
+        batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
+        store = ActivationStore(
+            buffers.activations, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
+        scratch = buffers.backward?.bind(arena)
+        gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
         let products = LinearProducts(
-            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
+            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(buffers.products, as: UInt8.self)),
+            workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), dropout: dropout, gradients: weights.parameters,
-            masked: maskedLayout?.bind(arena))
+            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount,
+            dropout: dropout, gradients: weights.parameters, masked: buffers.masked?.bind(arena))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
@@ -121,7 +92,7 @@ public final class ModelStage {
             func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed, masks: stageMasks) }
             let geometry = config.layers[index]
             return DecoderLayer(
-                geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
+                geometry: geometry, hiddenSize: config.hiddenSize, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
                 gain2_D: weights.vector(WeightName.postAttentionNorm(layer: index)),
                 gain1GradientOffset: weights.gradientOffset(WeightName.inputNorm(layer: index)),
                 gain2GradientOffset: weights.gradientOffset(WeightName.postAttentionNorm(layer: index)), q: linear(.q), k: linear(.k), v: linear(.v),
@@ -130,53 +101,12 @@ public final class ModelStage {
                 rotary: rotary)
         }
         firstOffsets = weights.firstOffsets(range)
-        head = headLayout.map {
+        head = buffers.head.map {
             OutputHead(
-                hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
+                hiddenSize: config.hiddenSize, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
                 projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed, masks: nil), buffers: $0.bind(arena))
         }
-    }
-
-    /// Bytes of scratch that the largest product of the stage needs.
-    private static func workspaceByteCount(
-        _ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, training: Training, tokens: Int, workers: Int
-    ) -> Int {
-        let rank = training.lora?.rank ?? 0
-        func bytes(_ site: LinearSite, layer: Int, rows: Int) -> Int {
-            let shape = site.shape(in: config, layer: layer)
-            return LinearProducts.workspaceByteCount(
-                kernels, rows: rows, outputs: shape.out, inputs: shape.in, rank: rank, trainsWeight: training.isDense, workers: workers)
-        }
-        var shapes: Set<LayerGeometry> = []
-        var largest = 0
-        for layer in range.layers where shapes.insert(config.layers[layer]).inserted {
-            largest = max(largest, LinearSite.inLayer.map { bytes($0, layer: layer, rows: tokens) }.max() ?? 0)
-        }
-        let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
-        return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
-    }
-
-    private static func widestInput(_ config: LlamaConfig, _ range: StageRange) -> Int {
-        range.layers.flatMap { layer in LinearSite.inLayer.map { $0.shape(in: config, layer: layer).in } }.max() ?? 1
-    }
-
-    /// The same for chunks of masked products.
-    private static func maskedWorkspaceByteCount(_ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, tokens: Int, workers: Int) -> Int {
-        let shapes = Set(range.layers.map { config.layers[$0] }).compactMap { geometry in range.layers.first { config.layers[$0] == geometry } }
-            .flatMap { layer in LinearSite.inLayer.map { $0.shape(in: config, layer: layer) } }
-        return shapes.flatMap { shape in
-            Set([min(Linear.maskedChunk, shape.out), shape.out % Linear.maskedChunk]).filter { $0 > 0 }.map {
-                LinearProducts.workspaceByteCount(
-                    kernels, rows: tokens, outputs: $0, inputs: shape.in, rank: 0, trainsWeight: true, workers: workers)
-            }
-        }.max() ?? 0
-    }
-
-    private static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {
-        LayerGeometry(
-            headCount: geometries.map(\.headCount).max() ?? 1, keyValueHeadCount: geometries.map(\.keyValueHeadCount).max() ?? 1,
-            intermediateSize: geometries.map(\.intermediateSize).max() ?? 1)
     }
 
     /// Lets messages move on between the tasks of every kernel (see `ThreadPool.setPoll`).
@@ -197,23 +127,30 @@ public final class ModelStage {
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
         step.dropout = evaluating ? nil : dropout
         if let embedding_VD, range.isFirst {
-            RowKernels.embedding(pool, stream(slot, 0), table: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
+            RowKernels.embedding(pool, store.stream(slot: slot, 0), table: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
         } else if let input {
-            RowKernels.copy(pool, stream(slot, 0), input, count: count)
+            RowKernels.copy(pool, store.stream(slot: slot, 0), input, count: count)
         }
+        let keeps = training.isTraining && !evaluating
         for index in layers.indices {
-            let target = index == layers.count - 1 ? output ?? stream(slot, index + 1) : stream(slot, index + 1)
-            layers[index].forward(step, batch, kept(slot, index), y_ND: target, x_ND: stream(slot, index))
+            let x = store.stream(slot: slot, index)
+            let y = index == layers.count - 1 ? output ?? store.output(slot: slot) : store.stream(slot: slot, index + 1)
+            if keeps { store.keepInput(pool, slot: slot, layer: index, tokens: batch.tokenCount) }
+            layers[index].forward(step, batch, store.activations(slot: slot, layer: index), y_ND: y, x_ND: x)
+            if keeps, capacity.recomputation != .full { store.keep(pool, slot: slot, layer: index, tokens: batch.tokenCount) }
         }
-        if layers.isEmpty, let output { RowKernels.copy(pool, output, stream(slot, 0), count: count) }
+        if layers.isEmpty, let output { RowKernels.copy(pool, output, store.output(slot: slot), count: count) }
     }
 
     /// Computes a slot's activations again before its gradient arrives. Needs `recomputesAhead`.
     public func recompute(slot: Int) {
         guard capacity.recomputation == .full else { return }
         precondition(capacity.recomputesAhead, "the stage was not planned for recomputation ahead")
+        let batch = batches[slot], tokens = batch.tokenCount
         for index in layers.indices {
-            layers[index].forward(step, batches[slot], kept(slot, index), y_ND: nil, x_ND: stream(slot, index))
+            let x = store.input(pool, slot: slot, layer: index, tokens: tokens)
+            layers[index].forward(step, batch, store.activations(slot: slot, layer: index), y_ND: nil, x_ND: x)
+            store.keep(pool, slot: slot, layer: index, tokens: tokens)
         }
         recomputedSlot = slot
     }
@@ -233,16 +170,20 @@ public final class ModelStage {
         let dx = inputGradient ?? gradientStream
         var loss = 0.0
         if let head {
-            loss = head.loss(step, batch, x_ND: stream(slot, layers.count), dx_ND: dx)
+            loss = head.loss(step, batch, x_ND: store.output(slot: slot), dx_ND: dx)
         } else if let outputGradient {
             RowKernels.copy(pool, dx, outputGradient, count: count)
         }
         try finished?(firstOffsets[layers.count])
         let needsInputGradient = inputGradient != nil || embeddingGradientOffset != nil
         for index in layers.indices.reversed() {
-            let kept = kept(slot, index), x = stream(slot, index)
+            let kept = store.activations(slot: slot, layer: index)
+            let x = store.input(pool, slot: slot, layer: index, tokens: batch.tokenCount)
             if capacity.recomputation == .full, recomputedSlot != slot {
                 layers[index].forward(step, batch, kept, y_ND: nil, x_ND: x)
+            } else {
+                store.restore(pool, slot: slot, layer: index, tokens: batch.tokenCount)
+                if store.derivesAgain { layers[index].recomputeElementwise(step, batch, kept, x_ND: x) }
             }
             layers[index].backward(
                 step, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
@@ -261,37 +202,27 @@ public final class ModelStage {
     /// Sum of -log p over the slot's labelled positions, without gradients.
     public func evaluateLoss(slot: Int) -> Double {
         guard let head else { preconditionFailure("only the last stage knows the loss") }
-        return head.loss(step, batches[slot], x_ND: stream(slot, layers.count), dx_ND: nil)
+        return head.loss(step, batches[slot], x_ND: store.output(slot: slot), dx_ND: nil)
     }
 
     /// logits [N, V] of every token of the slot.
     public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
         guard let head else { preconditionFailure("only the last stage knows the logits") }
         let batch = batches[slot]
-        head.logits(step, batch, x_ND: stream(slot, layers.count), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
+        head.logits(step, batch, x_ND: store.output(slot: slot), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
     }
 
     // MARK: - What a forward pass leaves, for pruning
 
     /// The inputs that a layer's linear layers multiplied in the slot's last forward pass, [N, in] each. `layer` counts within the stage. Valid
-    /// until the next pass, of the last layer only where activations are not all kept.
+    /// until the next pass; on a stage of f32 products that keeps everything or has one layer.
     package func linearInput(_ group: InputGroup, layer: Int, slot: Int) -> UnsafePointer<Float> {
-        let kept = kept(slot, layer)
+        let kept = store.activations(slot: slot, layer: layer)
         return switch group {
         case .attention: UnsafePointer(kept.normed1_ND)
         case .output: UnsafePointer(kept.attended_NHd)
         case .mlp: UnsafePointer(kept.normed2_ND)
         case .down: UnsafePointer(kept.product_NF)
         }
-    }
-
-    private func stream(_ slot: Int, _ index: Int) -> UnsafeMutablePointer<Float> {
-        let list = streams[slot]
-        return training.isTraining ? list[index] : list[index % 2]
-    }
-
-    private func kept(_ slot: Int, _ layer: Int) -> LayerActivations {
-        let list = activations[activations.count == 1 ? 0 : slot]
-        return list[list.count == 1 ? 0 : layer]
     }
 }

@@ -11,11 +11,6 @@ enum UnsupportedFeatures {
 
     static let table: [Row] =
         [
-            Row(key: "quantization.type", supported: "none") { refuse($0.quantization.type, unless: [.none]) },
-            Row(key: "compute.recompute", supported: "full or none") { refuse($0.compute.recompute, unless: [.full, .none]) },
-            Row(key: "compute.weights", supported: "auto, mapped or resident") {
-                refuse($0.compute.weights, unless: [.auto, .mapped, .resident])
-            },
             Row(key: "recovery.merge", supported: "false; the adapter itself is recovered") { $0.recovery.merge ? "true" : nil },
             Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
                 refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])
@@ -26,9 +21,9 @@ enum UnsupportedFeatures {
         ] + training("", data: { $0.data }, evaluation: { $0.evaluation })
         + training("alignment.", data: { $0.alignment.data }, evaluation: { $0.alignment.evaluation })
 
-    /// Error `RecipeError.unsupported` for the first row that refuses.
-    static func check(_ recipe: Recipe) throws(RecipeError) {
-        for row in table {
+    /// Error `RecipeError.unsupported` for the first row that refuses. `planning`: pruning and quantization are only counted with.
+    static func check(_ recipe: Recipe, planning: Bool = false) throws(RecipeError) {
+        for row in table where !(planning && ["pruning.", "quantization."].contains { row.key.hasPrefix($0) }) {
             if let value = row.refused(recipe) { throw .unsupported(key: row.key, value: value, supported: row.supported) }
         }
     }

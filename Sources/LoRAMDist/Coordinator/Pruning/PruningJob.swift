@@ -45,12 +45,23 @@ public enum PruningJob {
         try ModelCost(config: config, training: .dense(head: false), contextLength: inputs.calibration.longest, recompute: true).partition(stages: stages)
     }
 
+    private static func makeGrid(
+        _ job: Job, _ inputs: Inputs, allowsReplicas: (Int) -> Bool
+    ) throws -> (ProcessGrid, ProcessGrid.Seat) {
+        let config = inputs.model.config
+        let memory = PruningMemory(
+            config: config, pruning: job.recipe.pruning, score: inputs.score, calibration: inputs.calibration, job: job, model: inputs.model)
+        return try job.makeGrid(
+            layers: config.layerCount, allowsReplicas: allowsReplicas,
+            memories: { dims in memory.stages(dims, partition: try partition(config, inputs, stages: dims.stages)) })
+    }
+
     // MARK: - Structured
 
     private static func runStructured(_ job: Job, _ inputs: Inputs, _ output: String) throws -> PruningReport? {
         let recipe = job.recipe, config = inputs.model.config, world = job.world
         let method = try world.together { try ImportancePruning(recipe.pruning, config: config, seed: recipe.seed) }
-        let (grid, seat) = try job.makeGrid(layers: config.layerCount, allowsReplicas: { _ in true })
+        let (grid, seat) = try makeGrid(job, inputs) { _ in true }
         let sequences = inputs.calibration.sequences, replica = seat.position.replica, replicas = grid.dims.replicas
         let own = Array(sequences[sequences.count * replica / replicas..<sequences.count * (replica + 1) / replicas])
         var plan = method.start, scores: [LayerImportance]?, readByteCount = 0
@@ -84,7 +95,7 @@ public enum PruningJob {
         let recipe = job.recipe, pruning = recipe.pruning, config = inputs.model.config, world = job.world
         let prunedLayers = try StructuredCounts.checkedLayers(config, pruning)
         let count = inputs.calibration.sequences.count
-        let (grid, seat) = try job.makeGrid(layers: config.layerCount) {
+        let (grid, seat) = try makeGrid(job, inputs) {
             (try? SparseWalk.groups(sampleCount: count, parallel: recipe.parallel, replicas: $0)) != nil
         }
         let groups = try world.together { try SparseWalk.groups(sampleCount: count, parallel: recipe.parallel, replicas: grid.dims.replicas) }
