@@ -19,5 +19,6 @@ struct LoRAMMPI: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Plan.self, Prune.self, Quantize.self, Align.self, Train.self, Recover.self, Evaluate.self, Tokenize.self, Inspect.self, Report.self, Bench.self,
+            DoctorCommand.self, RunCommand.self,
         ])
 }
