@@ -62,7 +62,7 @@ public struct TrainingRun {
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: storage, marker: job.marker)
+            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? inputs.masks : nil, marker: job.marker)
         try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stage.frozenSampleHash(), what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
@@ -156,7 +156,8 @@ public struct TrainingRun {
         switch trainer.settings.phase {
         case .align:
             try trainer.writeModel(
-                to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan)
+                to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan,
+                masks: inputs.masks)
         case .train:
             if let plan = inputs.plan {
                 try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
@@ -167,7 +168,12 @@ public struct TrainingRun {
                         baseModel: job.recipe.model, replacing: true)
                 }
             } else {
-                try trainer.writeAdapter(to: paths.adapter, baseModel: base.name, extra: [])
+                // Without a change of shapes it fits the original as it is.
+                let mask = inputs.masks == nil ? .none : job.recipe.lora.mask
+                try trainer.writeAdapter(
+                    to: paths.adapter, baseModel: inputs.masks == nil ? base.name : job.recipe.model ?? base.name,
+                    extra: mask == .none ? [] : [AdapterMask.member(mask)], masks: mask == .none ? nil : inputs.masks)
+                if mask != .none { job.note("note: the product of \(paths.adapter) is to be masked: evaluate does it, plain PEFT does not") }
             }
         }
         try trainer.grid.free()
