@@ -51,7 +51,7 @@ struct BadRecipeTests {
             w.evaluateCommand(w.base) + settings([("quantization.type", "nf4")])
         },
         BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
-            w.evaluateCommand(w.base) + ["--template", "chatml"]
+            w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },
     ]
 

@@ -62,7 +62,7 @@ public struct TrainingInputs {
     /// The tokenizer beside the base, or beside the original model; nil where neither has one, which data of token ids do not need.
     static func tokenizer(for base: ModelReference, _ recipe: Recipe) throws -> (any Tokenizer)? {
         for directory in [base.directory, recipe.model].compactMap(\.self) where FilePath.isDirectory(directory) {
-            let names = ["tokenizer.model", "tokenizer.json"]
+            let names = TokenizerLoader.fileNames
             if names.contains(where: { FilePath.exists("\(directory)/\($0)") }) { return try TokenizerLoader.load(path: directory) }
         }
         return nil

@@ -60,10 +60,11 @@ package enum ItemSourceFactory {
         guard let tokenizer = options.tokenizer else { throw DatasetError.needsTokenizer(path: path, format: format) }
         let encoder = DocumentEncoder(tokenizer: tokenizer, frame: options.frame, vocabularySize: options.vocabularySize)
         switch format {
-        case .alpaca:
+        case .alpaca, .conversations, .messages, .openorca, .prompt:
+            try options.template.check(tokenizer)
             return (
                 InstructionItems(
-                    file: file, encoder: encoder, template: options.template, answersOnly: options.answersOnly), format
+                    file: file, format: format, encoder: encoder, template: options.template, answersOnly: options.answersOnly), format
             )
         case .text, .plain, .inputIDs:
             var items = DocumentItems(file: file, encoder: encoder)
