@@ -2,11 +2,11 @@
 /// few-shot examples with it.
 ///
 /// Source: M. Matsumoto and T. Nishimura, "Mersenne Twister", 1998 (init_by_array); CPython's random.py for `sample`.
-struct PythonRandom {
+package struct PythonRandom {
     private var state = [UInt32](repeating: 0, count: 624)
     private var index = 624
 
-    init(seed: UInt32) {
+    package init(seed: UInt32) {
         state[0] = 19_650_218
         for i in 1..<624 { state[i] = 1_812_433_253 &* (state[i - 1] ^ state[i - 1] >> 30) &+ UInt32(i) }
         var i = 1
@@ -49,7 +49,7 @@ struct PythonRandom {
     }
 
     /// `sample(range(population), count)`: distinct numbers in random order.
-    mutating func sample(_ population: Int, _ count: Int) -> [Int] {
+    package mutating func sample(_ population: Int, _ count: Int) -> [Int] {
         precondition(count <= population)
         // Python copies small populations and remembers what it took from large ones; the draws differ.
         var poolLimit = 21
