@@ -7,6 +7,8 @@ public struct DataConfiguration: Sendable, Equatable {
         public var weight: Double
         /// nil: found out from the file's name and first record.
         public var format: DatasetFormat?
+        /// Files of a token cache that hold this source's tokens, in order; `format` is then known.
+        public var cachedParts: [String]?
 
         public init(path: String, weight: Double = 1, format: DatasetFormat? = nil) {
             self.path = path

@@ -68,6 +68,8 @@ public struct DataRecipe: RecipeSection {
     public var shuffle = true
     /// Only answers carry loss.
     public var answersOnly = true
+    /// Directory that keeps the tokens of `train` from one run to the next; null: they are made as they are needed.
+    public var cache: String?
 
     public init() {}
 
@@ -81,5 +83,6 @@ public struct DataRecipe: RecipeSection {
         RecipeKey("packing", \.packing),
         RecipeKey("shuffle", \.shuffle),
         RecipeKey("answers_only", \.answersOnly),
+        RecipeKey("cache", \.cache, influences: .nothing),
     ]
 }

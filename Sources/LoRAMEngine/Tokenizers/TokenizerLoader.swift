@@ -32,6 +32,16 @@ public enum TokenizerLoader {
         return file
     }
 
+    /// A hash of what `load` reads: equal for tokenizers that give the same ids.
+    ///
+    /// - Throws: `TokenizerError`, `FileError`
+    public static func contentHash(path: String) throws -> String {
+        let file = FilePath.isDirectory(path) ? try tokenizerFile(inDirectory: path) : path
+        let settings = "\(FilePath.parent(file))/tokenizer_config.json"
+        let files = [file] + (FilePath.isRegularFile(settings) ? [settings] : [])
+        return try ContentHash.sha256(files.map { try ContentHash.sha256(file: $0) }.joined(separator: " "))
+    }
+
     /// The files of a model's directory that hold its tokenizer, best first.
     public static let fileNames = ["tokenizer.json", "tokenizer.model"]
 
