@@ -31,23 +31,32 @@ public struct TrainingInputs {
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
-        let configuration = DataConfiguration(
+        var configuration = DataConfiguration(
             sources: try cached ?? Self.sources(settings),
             template: try PromptTemplate.named(settings.data.template.rawValue), length: settings.data.length, packing: settings.data.packing,
             shuffle: settings.data.shuffle, answersOnly: settings.data.answersOnly)
+        if settings.data.validation > 0 { configuration.validation = ValidationSplit(share: settings.data.validation, seed: recipe.seed) }
         let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
         let eos = tokenizer?.eosTokenID ?? config.eosTokenIDs.first.map { Int32($0) }
         data = try TrainingData(
             configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos, eosTokenID: eos,
             seed: recipe.seed)
-        evaluation = try settings.data.evaluation.map { set in
-            let configuration = EvaluationData.Configuration(
-                path: set.path, format: try DatasetFormat.named(set.format.rawValue),
-                template: try PromptTemplate.named(settings.data.template.rawValue), answersOnly: settings.data.answersOnly,
-                length: settings.data.length)
+        var sets = try settings.data.evaluation.map { (name: $0.name, path: $0.path, format: try DatasetFormat.named($0.format.rawValue), split: ValidationSplit?.none) }
+        if let split = configuration.validation {
+            // One set a file; a single one is called `validation`.
+            let sources = configuration.sources
+            sets += sources.enumerated().map { index, source in
+                (name: sources.count == 1 ? "validation" : "validation-\(index + 1)", path: source.path, format: source.format, split: split)
+            }
+        }
+        evaluation = try sets.map { set in
+            var evaluated = EvaluationData.Configuration(
+                path: set.path, format: set.format, template: configuration.template, answersOnly: configuration.answersOnly,
+                length: configuration.length)
+            evaluated.split = set.split
             return (
                 set.name,
-                try EvaluationData(configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos)
+                try EvaluationData(configuration: evaluated, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos)
             )
         }
     }

@@ -42,11 +42,12 @@ public final class TrainingData: Sendable {
         var sources: [Source] = []
         var formats: [DatasetFormat] = []
         for source in configuration.sources {
-            let (items, format) = try Self.open(
+            var (items, format) = try Self.open(
                 source,
                 ItemSourceFactory.Options(
                     template: configuration.template, answersOnly: configuration.answersOnly, length: configuration.length,
                     frame: frame, tokenizer: tokenizer, vocabularySize: vocabularySize, packing: configuration.packing))
+            if let split = configuration.validation { items = try SubsetItems(items, split, .training) }
             let plan = try Self.plan(items, format, configuration)
             guard plan.sampleCount > 0 else {
                 throw DatasetError.noSamples(path: source.path, recordCount: items.itemCount, length: configuration.length)
