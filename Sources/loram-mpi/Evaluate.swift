@@ -77,7 +77,7 @@ struct Evaluate: ParsableCommand {
         }
     }
 
-    private static func pair(_ text: String) -> (name: String, file: String) {
+    private static func pair(_ text: String) -> (String, String) {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         return (parts[0], parts[1])
     }

@@ -96,7 +96,7 @@ public struct EvaluationReport: Sendable {
         let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { cells in
             zip(cells, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(separator: "  ")
-                .replacing(/ +$/, with: "")
+                .replacing(#/ +$/#, with: "")
         }.joined(separator: "\n")
     }
 }

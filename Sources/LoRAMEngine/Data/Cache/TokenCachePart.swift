@@ -12,13 +12,11 @@ struct TokenCachePart: Sendable {
 
     /// - Throws: `DatasetError.unreadable` for what is no such file.
     init(path: String) throws {
-        file = try MappedFile(path: path)
-        let count = file.count
+        let file = try MappedFile(path: path), count = file.count
         func number(_ offset: Int) -> Int { Int(clamping: file.bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) }
         func damaged() -> DatasetError { .unreadable(path: path, reason: "expected a part of a token cache, found something else; remove its directory") }
         guard count >= Self.headerBytes, file.bytes.starts(with: Self.magic) else { throw damaged() }
-        itemCount = number(8)
-        tokenCount = number(16)
+        let itemCount = number(8), tokenCount = number(16)
         guard itemCount < 1 << 40, tokenCount < 1 << 48,
             count == Self.startsOffset(tokenCount) + 8 * (itemCount + 1)
         else { throw damaged() }
@@ -30,6 +28,9 @@ struct TokenCachePart: Sendable {
         }
         guard last == tokenCount else { throw damaged() }
         file.advise(.random)
+        self.file = file
+        self.itemCount = itemCount
+        self.tokenCount = tokenCount
     }
 
     private static func maskOffset(_ tokenCount: Int) -> Int { headerBytes + 4 * tokenCount }

@@ -49,17 +49,6 @@ extension PromptTemplate {
         return exchanges
     }
 
-    /// What a model is given to continue: the conversation so far, whose last turn is the user's.
-    func opening(_ conversation: Conversation) -> [Exchange] {
-        var open = conversation
-        open.turns.append(.init(role: .assistant, text: ""))
-        var result = exchanges(open)
-        result[result.count - 1].answer = ""
-        result[result.count - 1].tail = ""
-        result[result.count - 1].eos = .none
-        return result
-    }
-
     private var endsWithOwnToken: Bool { self == .llama3 || self == .chatml }
 
     private func plain(_ turn: Conversation.Turn) -> String {
