@@ -14,7 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import lm_eval
 import yaml
 from lm_eval.models.huggingface import HFLM
-from lm_eval.tasks import ConfigurableTask
+from lm_eval.api.task import ConfigurableTask
 
 FIELDS = {
     "arc_easy": dict(doc_to_text="Question: {{question}}\nAnswer:", doc_to_target="{{choices.label.index(answerKey)}}", doc_to_choice="{{choices.text}}"),

@@ -7,7 +7,7 @@ enum TokenCacheBuild {
     static func fill(_ job: Job, _ sources: [DataConfiguration.Source], _ options: TokenCacheBuilder.Options) throws -> [DataConfiguration.Source] {
         let world = job.world
         return try sources.map { source in
-            job.marker.mark("making tokens of \(source.path)")
+            job.marker.mark("making tokens of the data")
             let builder = TokenCacheBuilder(path: source.path, format: source.format, options: options)
             let own = try world.together { try builder.hashes(rank: world.rank, of: world.size) }
             let hashes = try world.allGather(Data(own.joined(separator: "\n").utf8)).map {
