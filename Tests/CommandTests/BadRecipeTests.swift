@@ -50,7 +50,7 @@ struct BadRecipeTests {
         BadInput(name: "evaluate, nf4", status: 64, words: ["quantization.type"]) { w, _ in
             w.evaluateCommand(w.base) + settings([("quantization.type", "nf4")])
         },
-        BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
+        BadInput(name: "evaluate, another template", status: 65, words: ["data.template"]) { w, _ in
             w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },
     ]

@@ -39,7 +39,7 @@ import Testing
     @Test(arguments: contents, [1, 3]) func givesTheSamplesOfTheFile(content: (String, String), ranks: Int) throws {
         let path = try directory.write(content.1, content.0)
         let source = try build(path, ranks: ranks)
-        for (packing, length) in [(false, 120), (true, 120), (false, 1000)] {
+        for (packing, length) in [(false, 165), (true, 400), (false, 1000)] {
             func data(_ source: DataConfiguration.Source) throws -> TrainingData {
                 try TrainingData(
                     configuration: DataConfiguration(sources: [source], length: length, packing: packing), tokenizer: ByteTokenizer(), vocabularySize: 1000,

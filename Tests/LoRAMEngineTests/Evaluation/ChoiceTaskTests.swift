@@ -48,7 +48,7 @@ import Testing
         (.piqa, #"{"goal": "G", "sol1": "a", "sol2": "b", "label": 1}"#, ["Question: G\nAnswer:[[ a]]", "Question: G\nAnswer:[[ b]]"]),
         (
             .mathqa, #"{"Problem": "P ?", "options": "a ) 24 , b ) 12 , 5 , c ) 3 , d ) none , e ) 1024", "correct": "b"}"#,
-            ["24", "12 , 5", "3", "none", "1024"].reduce(into: []) { $0.insert("Question: P ?\nAnswer:[[ \($1)]]") }
+            ["24", "12", "3", "none", "1024"].reduce(into: []) { $0.insert("Question: P ?\nAnswer:[[ \($1)]]") }
         ),
         (
             .hellaswag,
@@ -67,7 +67,7 @@ import Testing
 
     @Test func picksTheLikeliest() throws {
         let data = try data(.piqa, #"{"goal": "G", "sol1": "a", "sol2": "bbbb", "label": 1}"#)
-        let result = data.result(losses: data.batches.flatMap(\.segments).map { $0.count > 20 ? 3.0 : 2.0 })
+        let result = data.result(losses: data.batches.flatMap(\.segments).map { $0.count > 22 ? 3.0 : 2.0 })
         // -2 for one character, -3 for four.
         #expect(result.accuracy == 0 && result.normalizedAccuracy == 1)
         #expect(result.logLikelihoods == [[-2, -3]])

@@ -27,8 +27,8 @@ import Testing
             }
             #expect(ids == tokenizer.encode(text, special: special), "\(text.debugDescription)")
         }
-        // One has tokens that look at their surroundings; it offers no cuts.
-        #expect(name == "gpt2" ? cutCount == 0 : cutCount > 200)
+        // One has tokens that look at their surroundings, one merges across spaces: they offer no cuts.
+        #expect(["gpt2", "metaspace"].contains(name) ? cutCount == 0 : cutCount > 200)
     }
 
     @Test(arguments: names) func boundsTheTokenCount(name: String) throws {

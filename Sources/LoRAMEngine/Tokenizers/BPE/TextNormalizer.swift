@@ -37,9 +37,24 @@ enum TextNormalizer: Sendable, Equatable {
         return result
     }
 
+    /// The reference implementation knows the characters of Unicode 12.0: what came later stays as it is, and apart from the rest.
     private static func normalized(_ text: [UInt8], _ form: Form) -> [UInt8] {
-        let string = String(decoding: text, as: UTF8.self)
-        return switch form {
+        var result: [UInt8] = []
+        var known = ""
+        for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+            guard let age = scalar.properties.age, (age.major, age.minor) > (12, 0) else {
+                known.unicodeScalars.append(scalar)
+                continue
+            }
+            result += normalized(known, form)
+            known = ""
+            result += Array(String(scalar).utf8)
+        }
+        return result + normalized(known, form)
+    }
+
+    private static func normalized(_ string: String, _ form: Form) -> [UInt8] {
+        switch form {
         case .nfc: Array(string.precomposedStringWithCanonicalMapping.utf8)
         case .nfd: Array(string.decomposedStringWithCanonicalMapping.utf8)
         case .nfkc: Array(string.precomposedStringWithCompatibilityMapping.utf8)

@@ -78,7 +78,7 @@ extension TokenizerJSON {
         } catch {
             throw unsupported(
                 "a split pattern of sets, repetitions, groups and lookahead for one set",
-                "at character \(error.offset) of the pattern \(Self.describe(.string(error.found)))")
+                "\(error.found) at character \(error.offset) of the pattern")
         }
     }
 

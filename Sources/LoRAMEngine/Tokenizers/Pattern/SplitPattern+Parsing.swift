@@ -67,7 +67,10 @@ extension SplitPattern {
             if take("(?!") { return try lookahead(isNegative: true) }
             if take("(?=") { return try lookahead(isNegative: false) }
             for opening in ["(?i:", "(?:", "("] where take(opening) {
-                if opening == "(", next == "?" { throw error() }
+                if opening == "(", next == "?" {
+                    position -= 1
+                    throw error()
+                }
                 return try group(ignoringCase: opening == "(?i:")
             }
             return try repeated(try set())
