@@ -15,7 +15,8 @@ struct Evaluate: ParsableCommand {
                 --perplexity test.jsonl --task piqa=piqa.jsonl
 
             A document longer than the window is cut into disjoint windows, each with BOS; every token is scored once. Instruction \
-            data are scored as with data.template; --answers-only leaves the prompts out. Over several ranks \
+            data are scored as with data.template; --answers-only leaves the prompts out. Computes in f32, on 4-bit \
+            weights in bf16, unless compute.type says otherwise. Over several ranks \
             every rank holds the whole model unless parallel.stages says otherwise.
 
             Tasks: \(ChoiceTask.names). Files are in the fields of the Hugging Face datasets; questions are posed, \
@@ -50,7 +51,7 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
-        try Job.run(recipeFile: recipe.recipe, overrides: overrides) { job in
+        try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
             let recipe = job.recipe
             let data = try perplexity.map {
                 EvaluationData.Configuration(

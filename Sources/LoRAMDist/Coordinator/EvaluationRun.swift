@@ -55,6 +55,7 @@ public enum EvaluationRun {
         let cost = ModelCost(
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.length, recompute: false)
         let stageIndex = seat.position.stage
+        let storage = try StageStorage.resolve(job.recipe, model: inputs.model, quantizes: false, seat: seat)
         let stage = try job.world.together {
             let partition = try cost.partition(stages: grid.dims.stages)
             let stage = try ModelStage(
@@ -63,7 +64,7 @@ public enum EvaluationRun {
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
                 training: .none(adapter: inputs.adapter?.lora),
                 capacity: StageCapacity(tokens: settings.microBatchSize * settings.length, positions: settings.length), pool: job.pool,
-                kernels: job.kernels, storage: job.recipe.weightStorage)
+                kernels: job.kernels, storage: storage)
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }
