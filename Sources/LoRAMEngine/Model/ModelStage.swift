@@ -232,7 +232,7 @@ public final class ModelStage {
         guard let head else { preconditionFailure("only the last stage knows the loss") }
         let batch = batches[slot]
         return [Double](unsafeUninitializedCapacity: batch.targetCount) { losses, count in
-            _ = head.loss(step, batch, x_ND: stream(slot, layers.count), dx_ND: nil, tokenLosses_M: losses.baseAddress)
+            _ = head.loss(step, batch, x_ND: store.output(slot: slot), dx_ND: nil, tokenLosses_M: losses.baseAddress)
             count = batch.targetCount
         }
     }
