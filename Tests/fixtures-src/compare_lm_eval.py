@@ -49,6 +49,8 @@ def main():
             task=name, dataset_path="json", dataset_kwargs={"data_files": {"validation": path}}, output_type="multiple_choice", validation_split="validation",
             fewshot_split="validation", num_fewshot=shots,
             metric_list=[{"metric": m} for m in (["acc"] if name == "winogrande" else ["acc", "acc_norm"])], **fields)))
+    for task in tasks:
+        task.set_fewshot_seed(1234)
     result = lm_eval.evaluate(lm=lm, task_dict={t.config.task: t for t in tasks}, limit=limit, bootstrap_iters=0, log_samples=True)
     out = {}
     for name, samples in result["samples"].items():
