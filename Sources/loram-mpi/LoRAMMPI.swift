@@ -18,6 +18,7 @@ struct LoRAMMPI: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Prune.self, Quantize.self, Align.self, Train.self, Recover.self, Evaluate.self, Tokenize.self, DataCommand.self, Inspect.self, Bench.self,
+            Plan.self, Prune.self, Quantize.self, Align.self, Train.self, Recover.self, Evaluate.self, Tokenize.self, DataCommand.self, Inspect.self, Report.self,
+            Bench.self,
         ])
 }

@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test func helpAndVersionAreNoErrors() throws {
-        for command in ["", "prune", "align", "train", "recover", "evaluate", "tokenize", "inspect", "bench", "bench step"] {
+        for command in ["", "plan", "prune", "align", "train", "recover", "evaluate", "tokenize", "inspect", "report", "bench", "bench step"] {
             let outcome = try CommandRun.run(command.split(separator: " ").map(String.init) + ["--help"])
             #expect(outcome.exitCode == 0 && outcome.standardError.isEmpty && outcome.standardOutput.contains("loram-mpi"), "\(command)")
         }

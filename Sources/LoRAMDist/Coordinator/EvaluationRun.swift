@@ -51,9 +51,23 @@ public enum EvaluationRun {
         job.marker.mark("reading model and data")
         let inputs = try job.world.together { try open(job, subject, settings) }
         let config = inputs.model.config
-        let (grid, seat) = try job.makeGrid(layers: config.layerCount, allowsReplicas: { _ in true })
         let cost = ModelCost(
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.length, recompute: false)
+        let training = Training.none(adapter: inputs.adapter?.lora)
+        let capacity = StageCapacity(tokens: settings.microBatchSize * settings.length, positions: settings.length)
+        let (grid, seat) = try job.makeGrid(
+            layers: config.layerCount, allowsReplicas: { _ in true },
+            memories: { dims in
+                let partition = try cost.partition(stages: dims.stages)
+                return (0..<dims.stages).map { stage in
+                    StageMemory(
+                        config: config,
+                        range: StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1),
+                        training: training, capacity: capacity, weights: inputs.model.weightBytes(),
+                        mapped: StageStorage.isMapped(job.recipe, model: inputs.model, quantizes: false), kernels: job.kernels,
+                        workers: job.pool.threadCount)
+                }
+            })
         let stageIndex = seat.position.stage
         let storage = try StageStorage.resolve(job.recipe, model: inputs.model, quantizes: false, seat: seat)
         let stage = try job.world.together {
@@ -62,9 +76,7 @@ public enum EvaluationRun {
                 source: inputs.model.source,
                 range: StageRange(
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-                training: .none(adapter: inputs.adapter?.lora),
-                capacity: StageCapacity(tokens: settings.microBatchSize * settings.length, positions: settings.length), pool: job.pool,
-                kernels: job.kernels, storage: storage)
+                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage)
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

@@ -32,11 +32,19 @@ public struct TrainingRun {
         self.inputs = inputs
         let config = inputs.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
-        let (grid, seat) = try job.makeGrid(layers: config.layerCount) { replicas in
-            (try? GradientGroups(
-                globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups, replicas: replicas,
-                mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
-        }
+        let (grid, seat) = try job.makeGrid(
+            layers: config.layerCount,
+            allowsReplicas: { replicas in
+                (try? GradientGroups(
+                    globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups,
+                    replicas: replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
+            },
+            memories: { dims in
+                try TrainingLayout(config: config, settings: settings, dims: dims).memories(
+                    weights: inputs.base.weightBytes(quantizer: phase == .train ? recipe.quantizer : nil),
+                    mapped: StageStorage.isMapped(recipe, model: inputs.base, quantizes: phase == .train),
+                    kernels: job.kernels, workers: job.pool.threadCount)
+            })
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(

@@ -59,33 +59,24 @@ public final class ModelStage {
         parameters = weights.parameters
         frozenByteCount = weights.frozen.byteCount
 
-        let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
-        let geometries = range.layers.map { config.layers[$0] }
-        var work = ArenaLayout()
-        let batchLayouts = (0..<capacity.slots).map { _ in BatchState.Layout(&work, capacity: N) }
-        let forwardOnly = !training.isTraining
-        let storeLayout = ActivationStore.Layout(
-            &work, geometries, config: config, capacity: capacity, compute: kernels.type, rank: rank, forwardOnly: forwardOnly)
-        let scratchLayout = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
-        let gradientSlice = forwardOnly ? nil : work.reserve(N * D)
-        let headLayout = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
-        let scratchCount = (Attention.scratchCount(kernels, headDim: config.headDim) + 15) / 16 * 16
-        let workerScratch = work.reserve(pool.threadCount * scratchCount)
-        let productBytes = Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount)
-        let productSlice = work.reserve(productBytes, of: UInt8.self)
-        let arena = try Arena(work)
+        let buffers = StageBuffers(
+            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount)
+        let arena = try Arena(buffers.arena)
         workArena = arena
-        workingByteCount = work.byteCount + weights.parameterArena.byteCount
+        workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
 
-        batches = batchLayouts.map { BatchState(arena, $0, capacity: N) }
-        store = ActivationStore(storeLayout, arena, geometries, config: config, recomputation: capacity.recomputation)
-        scratch = scratchLayout?.bind(arena)
-        gradientStream = gradientSlice.map { arena.pointer($0) }
+        batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
+        store = ActivationStore(
+            buffers.activations, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
+        scratch = buffers.backward?.bind(arena)
+        gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
         let products = LinearProducts(
-            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
+            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(buffers.products, as: UInt8.self)),
+            workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), scratchCount: scratchCount, dropout: dropout, gradients: weights.parameters)
+            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount,
+            dropout: dropout, gradients: weights.parameters)
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
@@ -95,7 +86,7 @@ public final class ModelStage {
             func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
             let geometry = config.layers[index]
             return DecoderLayer(
-                geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
+                geometry: geometry, hiddenSize: config.hiddenSize, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
                 gain2_D: weights.vector(WeightName.postAttentionNorm(layer: index)),
                 gain1GradientOffset: weights.gradientOffset(WeightName.inputNorm(layer: index)),
                 gain2GradientOffset: weights.gradientOffset(WeightName.postAttentionNorm(layer: index)), q: linear(.q), k: linear(.k), v: linear(.v),
@@ -104,31 +95,12 @@ public final class ModelStage {
                 rotary: rotary)
         }
         firstOffsets = weights.firstOffsets(range)
-        head = headLayout.map {
+        head = buffers.head.map {
             OutputHead(
-                hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
+                hiddenSize: config.hiddenSize, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
                 projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
         }
-    }
-
-    /// Bytes of scratch that the largest product of the stage needs.
-    private static func workspaceByteCount(
-        _ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, training: Training, tokens: Int, workers: Int
-    ) -> Int {
-        let rank = training.lora?.rank ?? 0
-        func bytes(_ site: LinearSite, layer: Int, rows: Int) -> Int {
-            let shape = site.shape(in: config, layer: layer)
-            return LinearProducts.workspaceByteCount(
-                kernels, rows: rows, outputs: shape.out, inputs: shape.in, rank: rank, trainsWeight: training.isDense, workers: workers)
-        }
-        var shapes: Set<LayerGeometry> = []
-        var largest = 0
-        for layer in range.layers where shapes.insert(config.layers[layer]).inserted {
-            largest = max(largest, LinearSite.inLayer.map { bytes($0, layer: layer, rows: tokens) }.max() ?? 0)
-        }
-        let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
-        return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
     }
 
     /// Lets messages move on between the tasks of every kernel (see `ThreadPool.setPoll`).

@@ -73,15 +73,17 @@ extension Quantizer {
         return json
     }
 
+    private func tensors(of weight: WeightPieces) -> [TensorInfo] { tensors(of: weight.name, shape: weight.shape, dtype: weight.storedDType) }
+
     /// The tensors of a quantized weight in the order in which they are written; the state's length is a bound.
-    private func tensors(of weight: WeightPieces) -> [TensorInfo] {
-        let count = weight.elementCount
+    func tensors(of name: String, shape: [Int], dtype: DType) -> [TensorInfo] {
+        let count = shape.reduce(1, *)
         func info(_ part: NF4Tensor.Part, _ dtype: DType, _ count: Int) -> TensorInfo {
-            TensorInfo(name: weight.name + part.rawValue, dtype: dtype, shape: [count])
+            TensorInfo(name: name + part.rawValue, dtype: dtype, shape: [count])
         }
-        let state = NF4State(dtype: weight.storedDType, shape: weight.shape, nestedOffset: double ? 0 : nil)
+        let state = NF4State(dtype: dtype, shape: shape, nestedOffset: double ? 0 : nil)
         var result = [
-            TensorInfo(name: weight.name, dtype: .u8, shape: [NF4Layout.codeByteCount(count), 1]),
+            TensorInfo(name: name, dtype: .u8, shape: [NF4Layout.codeByteCount(count), 1]),
             info(.absmax, double ? .u8 : .f32, NF4Layout.blockCount(count)), info(.map, .f32, NF4Kernels.codes.count),
         ]
         if double {
