@@ -3,7 +3,7 @@
 
     python compare_lm_eval.py MODEL_DIR SHOTS LIMIT LENGTH NAME=FILE...
 
-MODEL_DIR needs a tokenizer that transformers reads. Examples come from the file itself.
+MODEL_DIR needs a tokenizer that transformers reads. Examples are drawn from the file itself: give `evaluate` each file as --fewshot, too.
 """
 import json
 import os
