@@ -25,7 +25,8 @@ let package = Package(
                 "CLoRAMKernels", "COpenBLAS", "CZstd", "CZlib",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Yams", package: "Yams"),
-            ]),
+            ],
+            exclude: ["Compression/FORMAT.md"]),
         .target(name: "LoRAMDist", dependencies: ["LoRAMEngine", "CMPI"]),
         .executableTarget(
             name: "loram-mpi",

@@ -22,7 +22,7 @@ struct BadRecipeTests {
         BadInput(name: "quantize to nothing", words: ["quantization.type", "nf4"]) { w, output in
             ["quantize", "--model", w.base, "--output", output] + settings([("quantization.type", "none")])
         },
-        BadInput(name: "merge", status: 64, words: ["recovery.merge", "false"], command: set("recovery.merge", "true")),
+        BadInput(name: "another codec", words: ["recovery.compress", "planes"], command: set("recovery.compress", "lzma")),
         BadInput(name: "another schedule", status: 64, words: ["parallel.pipeline", "1f1b"], command: set("parallel.pipeline", "zb-h1")),
         BadInput(name: "no equals sign", status: 64, words: ["KEY=VALUE"]) { w, output in w.trainCommand(w.base, output: output) + ["--set", "seed"] },
         BadInput(name: "no output", status: 64, words: ["output"]) { w, _ in
@@ -49,7 +49,6 @@ struct BadRecipeTests {
         BadInput(name: "prune, another method", status: 64, words: ["pruning.method", "rand"]) { w, output in
             w.pruneCommand(w.base, output: output) + ["--method", "stru"]
         },
-        BadInput(name: "recover --merge", status: 64, words: ["recovery.merge"]) { w, output in w.recoverCommand(output: output) + ["--merge"] },
         BadInput(name: "evaluate, another template", status: 65, words: ["data.template"]) { w, _ in
             w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },

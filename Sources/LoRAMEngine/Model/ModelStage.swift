@@ -103,6 +103,9 @@ public final class ModelStage {
         }
     }
 
+    /// A hash that differs where another stage's, or another checkpoint's, frozen weights would be held; see `FrozenWeights.sampleHash`.
+    public func frozenSampleHash() -> UInt64 { weights.frozen.sampleHash() }
+
     /// Lets messages move on between the tasks of every kernel (see `ThreadPool.setPoll`).
     public var threadPool: ThreadPool { pool }
 

@@ -11,7 +11,6 @@ enum UnsupportedFeatures {
 
     static let table: [Row] =
         [
-            Row(key: "recovery.merge", supported: "false; the adapter itself is recovered") { $0.recovery.merge ? "true" : nil },
             Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
                 refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])
             },
