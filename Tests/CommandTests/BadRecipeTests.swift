@@ -49,8 +49,8 @@ struct BadRecipeTests {
         BadInput(name: "prune, another method", words: ["pruning.method", "rand"]) { w, output in
             w.pruneCommand(w.base, output: output) + ["--method", "none"]
         },
-        BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
-            w.evaluateCommand(w.base) + ["--template", "chatml"]
+        BadInput(name: "evaluate, another template", status: 65, words: ["data.template"]) { w, _ in
+            w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },
     ]
 

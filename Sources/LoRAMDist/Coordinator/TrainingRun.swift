@@ -39,8 +39,9 @@ public struct TrainingRun {
         job.marker.mark("reading model and data")
         let output = try world.together { try recipe.requiredOutput() }
         paths = RunPaths(output)
+        let cached = try TrainingInputs.cachedSources(job, phase: phase)
         let inputs = try world.together {
-            try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
+            try TrainingInputs(recipe: recipe, phase: phase, cached: cached) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
         let config = inputs.base.config
