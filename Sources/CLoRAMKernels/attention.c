@@ -75,10 +75,12 @@ void loram_probability_tile(float *s, long rows, long columns, long ld, float sc
 }
 
 LORAM_CLONES
-void loram_score_gradient_tile(float *dp, const float *p, long rows, long columns, long ld, float scale, const float *delta, long delta_stride) {
+void loram_score_gradient_tile(float *dp, const float *p, long rows, long columns, long ld, float scale, long diagonal, const float *delta, long delta_stride) {
     for (long r = 0; r < rows; r++, dp += ld, p += ld) {
         float shift = delta[r * delta_stride];
-        for (long j = 0; j < columns; j++) dp[j] = p[j] * (dp[j] - shift) * scale;
+        long visible = visible_columns(diagonal, r, columns);
+        for (long j = 0; j < visible; j++) dp[j] = p[j] * (dp[j] - shift) * scale;
+        if (visible < columns) memset(dp + visible, 0, (size_t)(columns - visible) * sizeof(float));
     }
 }
 

@@ -4,6 +4,7 @@
 // Philox4x32-10 (Salmon et al., SC11): 128 random bits from a 128-bit counter and a 64-bit key.
 // Eight blocks side by side in lanes, so that 64 elements are decided at a time.
 typedef uint64_t q8 __attribute__((vector_size(64)));
+typedef uint16_t h16 __attribute__((vector_size(32)));
 
 LORAM_INLINE void philox8(q8 c[4], uint64_t key) {
     const q8 low = {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu};
@@ -31,15 +32,23 @@ void loram_dropout(float *y, long y_ld, const float *x, long x_ld, long rows, lo
             c[2] += row_low;
             c[3] += row_high;
             philox8(c, key);
-            uint64_t words[4][8];
-            memcpy(words, c, sizeof words);
+            // Words 0, 1 and 2, 3 of each block side by side, then the blocks one after the other: 64 numbers of 16 bits in order.
+            q8 first_words = c[0] | c[1] << 32, last_words = c[2] | c[3] << 32;
+            q8 halves[2] = {__builtin_shufflevector(first_words, last_words, 0, 8, 1, 9, 2, 10, 3, 11), __builtin_shufflevector(first_words, last_words, 4, 12, 5, 13, 6, 14, 7, 15)};
+            uint16_t bits[64];
+            memcpy(bits, halves, sizeof bits);
+            long whole = columns - j < 64 ? 0 : 64;
+            for (long i = 0; i < whole; i += 16) {
+                h16 sixteen;
+                memcpy(&sixteen, bits + i, sizeof sixteen);
+                i16 kept = __builtin_convertvector(sixteen, i16) >= (int32_t)threshold;
+                v16 value = (v16)((i16)(v16_load(x + j + i) * scale) & kept);
+                if (accumulate) value += v16_load(y + j + i);
+                v16_store(y + j + i, value);
+            }
+            if (whole) continue;
             float keep[64];
-            for (int block = 0; block < 8; block++)
-                for (int word = 0; word < 4; word++) {
-                    uint32_t bits = (uint32_t)words[word][block];
-                    keep[block * 8 + word * 2] = (bits & 0xffffu) < threshold ? 0.0f : scale;
-                    keep[block * 8 + word * 2 + 1] = (bits >> 16) < threshold ? 0.0f : scale;
-                }
+            for (int i = 0; i < 64; i++) keep[i] = bits[i] < threshold ? 0.0f : scale;
             long n = columns - j < 64 ? columns - j : 64;
             if (accumulate)
                 for (long i = 0; i < n; i++) y[j + i] += x[j + i] * keep[i];

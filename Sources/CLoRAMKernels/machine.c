@@ -3,6 +3,8 @@
 #include "vector.h"
 
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,3 +70,10 @@ long loram_available_processors(void) {
     if (sched_getaffinity(0, sizeof set, &set) != 0) return sysconf(_SC_NPROCESSORS_ONLN);
     return CPU_COUNT(&set);
 }
+
+long loram_file_system_magic(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 ? (long)(status.f_type & 0xffffffff) : 0;
+}
+
+int loram_anonymous_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }

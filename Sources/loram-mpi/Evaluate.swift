@@ -12,7 +12,8 @@ struct Evaluate: ParsableCommand {
               mpirun -np 4 loram-mpi evaluate --model pruned --perplexity test.txt --set parallel.stages=4
 
             A document longer than the window is cut into disjoint windows, each with BOS; every token is scored once. Instruction \
-            data are scored as with data.template; --answers-only leaves the prompts out. Over several ranks \
+            data are scored as with data.template; --answers-only leaves the prompts out. Computes in f32, on 4-bit \
+            weights in bf16, unless compute.type says otherwise. Over several ranks \
             every rank holds the whole model unless parallel.stages says otherwise.
             """)
 
@@ -28,7 +29,7 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
-        try Job.run(recipeFile: recipe.recipe, overrides: overrides) { job in
+        try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
             let recipe = job.recipe
             let settings = EvaluationRun.Settings(
                 model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter,

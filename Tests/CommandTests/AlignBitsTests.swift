@@ -22,7 +22,7 @@ struct AlignBitsTests {
     static let variants: [GridVariant] = [
         GridVariant(stages: 2, replicas: 1), GridVariant(stages: 4, replicas: 1), GridVariant(stages: 1, replicas: 2),
         GridVariant(stages: 2, replicas: 2, threads: 2), GridVariant(stages: 1, replicas: 1, threads: 2, usesLauncher: false),
-        GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe"), ("compute.recompute", "none")]),
+        GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe")]),
     ]
 
     /// Three updates of all weights on packed texts.
@@ -34,12 +34,13 @@ struct AlignBitsTests {
                     ("model", project.model), ("synthetic_seed", "5"), ("output", output), ("alignment.frozen", "[]"),
                     ("alignment.data.train", "[{path: \(project.texts)}]"), ("alignment.data.length", "32"), ("alignment.batch.global", "8"),
                     ("alignment.batch.micro", "2"), ("alignment.optimizer.learning_rate", "0.003"), ("alignment.schedule.warmup_steps", "1"),
-                    ("alignment.schedule.steps", "3"),
+                    ("alignment.schedule.steps", "3"), ("compute.type", project.tied ? "f32" : "bf16"),
                 ]))
         #expect(outcome.exitCode == 0, "\(variant.testDescription): \(outcome.standardError)")
         return RunOutput(path: output)
     }
 
+    /// The tied model in f32, the other in bf16.
     @Test(arguments: variants, [false, true]) func sameBits(_ variant: GridVariant, tied: Bool) throws {
         let reference = try (tied ? Self.tied : Self.untied).get()
         let losses = try reference.run.numbers("loss")

@@ -18,7 +18,10 @@ struct BadRecipeTests {
         BadInput(name: "unknown key", status: 64, words: ["optimizer.learning_rat", "'optimizer.learning_rate'"], command: set("optimizer.learning_rat", "1")),
         BadInput(name: "unknown section", status: 64, words: ["'optimizer'"], command: set("optimiser", "{learning_rate: 1}")),
         BadInput(name: "unknown key in a file", status: 64, words: [":3:", "'batch.micro'"], command: file("seed: 1\nbatch:\n  mikro: 2\n")),
-        BadInput(name: "nf4", status: 64, words: ["quantization.type", "none"], command: set("quantization.type", "nf4")),
+        BadInput(name: "another quantization", words: ["quantization.type", "nf4"], command: set("quantization.type", "int8")),
+        BadInput(name: "quantize to nothing", words: ["quantization.type", "nf4"]) { w, output in
+            ["quantize", "--model", w.base, "--output", output] + settings([("quantization.type", "none")])
+        },
         BadInput(name: "merge", status: 64, words: ["recovery.merge", "false"], command: set("recovery.merge", "true")),
         BadInput(name: "another schedule", status: 64, words: ["parallel.pipeline", "1f1b"], command: set("parallel.pipeline", "zb-h1")),
         BadInput(name: "no equals sign", status: 64, words: ["KEY=VALUE"]) { w, output in w.trainCommand(w.base, output: output) + ["--set", "seed"] },
@@ -47,9 +50,6 @@ struct BadRecipeTests {
             w.pruneCommand(w.base, output: output) + ["--method", "stru"]
         },
         BadInput(name: "recover --merge", status: 64, words: ["recovery.merge"]) { w, output in w.recoverCommand(output: output) + ["--merge"] },
-        BadInput(name: "evaluate, nf4", status: 64, words: ["quantization.type"]) { w, _ in
-            w.evaluateCommand(w.base) + settings([("quantization.type", "nf4")])
-        },
         BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
             w.evaluateCommand(w.base) + ["--template", "chatml"]
         },
@@ -74,6 +74,6 @@ struct BadRecipeTests {
 
     @Test(arguments: commandLines) func badCommandLineEndsInOneLine(_ input: BadInput) throws { try input.check() }
 
-    @Test(arguments: [recipes[0], recipes[3], recipes[9], commandLines[0], commandLines[1]])
+    @Test(arguments: [recipes[0], recipes[3], recipes[10], commandLines[0], commandLines[1]])
     func oneLineFromManyRanks(_ input: BadInput) throws { try input.check(ranks: 2) }
 }

@@ -25,3 +25,6 @@ struct GridVariant: Sendable, CustomTestStringConvertible {
         return try CommandRun.run(command + settings(grid + others), ranks: usesLauncher ? rankCount : 0)
     }
 }
+
+/// f32 throughout, for what is compared with a reference in higher precision.
+let plainNumbers = [("compute.type", "f32"), ("quantization.type", "none")]

@@ -36,7 +36,7 @@ import Testing
             ("schedule.kind", "cosine"), ("schedule.warmup_steps", text("warmup_steps")), ("schedule.steps", text("steps")),
         ].map { ("\(prefix)\($0)", $1) }
         let outcome = try CommandRun.run(
-            [phase] + settings([("model", Fixtures.path("parity/\(name)/model")), ("output", output.path)] + shared + extra), ranks: ranks)
+            [phase] + settings([("model", Fixtures.path("parity/\(name)/model")), ("output", output.path)] + shared + extra + plainNumbers), ranks: ranks)
         #expect(outcome.exitCode == 0, "\(outcome.standardError)")
         for (key, reference, tolerance) in [("loss", "losses_f64", 1e-4), ("grad_norm", "grad_norms_f64", 1e-3), ("learning_rate", "learning_rates", 1e-9)] {
             let found = try output.numbers(key), wanted = try #require(expected[reference]?.arrayValue)

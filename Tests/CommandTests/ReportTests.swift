@@ -60,7 +60,7 @@ import Testing
         #expect(adapter["kind"] == "LoRA adapter" && adapter["rank"] != nil && adapter["targets"]?.arrayValue?.isEmpty == false)
     }
 
-    @Test(arguments: [[], ["--full"], ["--dtype", "bf16"], ["--kernels", "portable"], ["--recompute", "full"], ["--threads", "2", "--targets", "q_proj,lm_head"]])
+    @Test(arguments: [[], ["--full"], ["--dtype", "f32", "--quant", "none"], ["--recompute", "selective"], ["--kernels", "portable"], ["--recompute", "full"], ["--threads", "2", "--targets", "q_proj,lm_head"]])
     func benchStepReports(_ more: [String]) throws {
         let report = try json(
             ["bench", "step", "--hidden", "64", "--inter", "96", "--layers", "2", "--heads", "4", "--kv", "2", "--vocab", "97", "--batch", "2",
@@ -68,7 +68,7 @@ import Testing
         #expect(
             report.objectMembers?.map(\.key) == [
                 "tokens_per_second", "step_seconds", "step_gflop", "gflops", "peak_gflops", "limit_seconds", "fraction_of_limit", "peak_rss_mib", "loss",
-                "threads", "compute", "kernels", "blas_core",
+                "threads", "compute", "quant", "kernels", "blas_core",
             ])
         for key in ["tokens_per_second", "step_seconds", "step_gflop", "peak_gflops", "limit_seconds", "peak_rss_mib", "loss"] {
             #expect(try #require(report[key]?.doubleValue) > 0, "\(key)")

@@ -1,4 +1,5 @@
 // The linear layer's three products: arguments are checked and put into the form of product.h.
+#include "../include/loram_kernels.h"
 #include "product.h"
 
 size_t loram_linear_workspace(const loram_kernels *kernels, loram_compute compute, loram_product product, long tokens, long outputs, long inputs, long rank, int workers) {
@@ -31,13 +32,16 @@ static int valid_low_rank(const loram_low_rank *l) {
     return !l || l->rank == 0 || (l->rank > 0 && l->rank <= LORAM_MAX_RANK && l->left && l->right);
 }
 
-loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, int accumulate, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
+loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, int mode, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
     if (!valid_execution(execution) || !valid_weight(weight) || !valid_low_rank(low_rank) || tokens < 0) return LORAM_BAD_ARGUMENT;
     loram_matrix_product product = {
-        .m = tokens, .n = weight->rows, .k = weight->columns, .c = y, .c_stride = y_stride, .accumulate = accumulate, .a = x, .a_stride = x_stride,
+        .m = tokens, .n = weight->rows, .k = weight->columns, .c = y, .c_stride = y_stride, .accumulate = mode & LORAM_ACCUMULATE, .rounds = mode & LORAM_ROUND, .a = x, .a_stride = x_stride,
         .b = *weight, .b_transposed = 1, .low_rank = low_rank && low_rank->rank ? low_rank : NULL, .right_transposed = 1,
     };
-    return tokens <= LORAM_SMALL_TOKENS ? loram_few_tokens(execution, &product) : loram_run_product(execution, &product);
+    if (tokens > LORAM_SMALL_TOKENS) return loram_run_product(execution, &product);
+    loram_status status = loram_few_tokens(execution, &product);
+    if (status == LORAM_OK && product.rounds) loram_round_bf16(y, tokens, weight->rows, y_stride);
+    return status;
 }
 
 loram_status loram_linear_input_gradient(const loram_execution *execution, float *dx, long dx_stride, int accumulate, const float *dy, long dy_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {

@@ -1,4 +1,5 @@
 // The blocked product: A is packed once into the workspace, then every task packs blocks of B for itself and sweeps its rows.
+#include "../include/loram_kernels.h"
 #include "product.h"
 
 enum {
@@ -127,8 +128,7 @@ void loram_decode_rows(const loram_engine *engine, const loram_weight *weight, l
     }
 }
 
-/// Packs B[k0 ..< k0 + depth, n0 ..< n0 + columns]: layout [panel][group][tile_columns] words.
-static void pack_b(const loram_engine *engine, const loram_weight *b, int transposed, long k0, long depth, long n0, long columns, char *block, char *rows) {
+void loram_pack_right(const loram_engine *engine, const loram_weight *b, int transposed, long k0, long depth, long n0, long columns, char *block, char *rows) {
     long size = engine->element_bytes, tile = engine->tile_columns, group = engine->group;
     long panel_words = tile * loram_ceil(depth, group), panels = loram_ceil(columns, tile);
     if (transposed) {
@@ -168,12 +168,12 @@ static void compute_tile(void *context, long index, int worker) {
     long rank_groups = 0;
     if (low_rank) {
         loram_weight right = {LORAM_ELEMENT_F32, p->right_transposed ? p->n : low_rank->rank, p->right_transposed ? low_rank->rank : p->n, low_rank->right, low_rank->right_stride, {0}};
-        pack_b(f32, &right, p->right_transposed, 0, low_rank->rank, n0, columns, scratch.right, scratch.rows);
+        loram_pack_right(f32, &right, p->right_transposed, 0, low_rank->rank, n0, columns, scratch.right, scratch.rows);
         rank_groups = loram_ceil(low_rank->rank, f32->group);
     }
     for (long block = 0; block < r->plan.blocks; block++) {
         long k0 = block * r->plan.block_depth, depth = loram_min(r->plan.block_depth, p->k - k0), groups = loram_ceil(depth, engine->group);
-        pack_b(engine, &p->b, p->b_transposed, k0, depth, n0, columns, scratch.block, scratch.rows);
+        loram_pack_right(engine, &p->b, p->b_transposed, k0, depth, n0, columns, scratch.block, scratch.rows);
         const char *a = r->packed_a + 4 * r->panels * tile_rows * (k0 / engine->group);
         int accumulate = p->accumulate || block > 0, last = block + 1 == r->plan.blocks;
         for (long panel = from; panel < to; panel++) {
@@ -182,11 +182,12 @@ static void compute_tile(void *context, long index, int worker) {
             float *c = p->c + (r->first_row + row) * p->c_stride + n0;
             for (long n = 0; n < columns; n += tile_columns)
                 engine->multiply(groups, a + 4 * panel * tile_rows * groups, scratch.block + 4 * n * groups, c + n, p->c_stride, rows, (int)loram_min(tile_columns, columns - n), accumulate);
-            if (!low_rank || !last) continue;
+            if (!last) continue;
             // The strip that was just finished is still in the first-level cache.
             const char *left = r->packed_left + 4 * panel * f32->tile_rows * rank_groups;
-            for (long n = 0; n < columns; n += f32->tile_columns)
+            for (long n = 0; low_rank && n < columns; n += f32->tile_columns)
                 f32->multiply(rank_groups, left, scratch.right + 4 * n * rank_groups, c + n, p->c_stride, rows, (int)loram_min(f32->tile_columns, columns - n), 1);
+            if (p->rounds) loram_round_bf16(c, rows, columns, p->c_stride);
         }
     }
 }

@@ -28,6 +28,8 @@ typedef struct loram_matrix_product {
     float *c;
     long c_stride;
     int accumulate;
+    /// C is rounded to bf16 values in the end.
+    int rounds;
     const float *a;
     long a_stride;
     /// A is stored as a[k, m].
@@ -47,6 +49,10 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
 /// Forward product of few tokens, streaming the weight once.
 size_t loram_few_tokens_workspace(const loram_kernels *kernels, loram_compute compute, long tokens, long inputs, long rank, int workers);
 loram_status loram_few_tokens(const loram_execution *execution, const loram_matrix_product *product);
+
+/// Packs B[k0 ..< k0 + depth, n0 ..< n0 + columns] into `block`: layout [panel][group][tile_columns] words. `transposed`: B is stored as
+/// b[n, k]. `rows` is scratch for decoded rows: LORAM_DECODE_ROWS of LORAM_DECODE_RUN, or two of all columns, each with its margins.
+void loram_pack_right(const loram_engine *engine, const loram_weight *b, int transposed, long k0, long depth, long n0, long columns, char *block, char *rows);
 
 /// Decodes `count` rows from `row` on of columns column ..< column + length into rows of `stride` elements, each preceded and followed
 /// by LORAM_MARGIN elements of space, and pads them with zeros to a multiple of `padding` (at most LORAM_MARGIN). Meanwhile the same

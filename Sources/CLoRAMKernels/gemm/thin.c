@@ -1,6 +1,8 @@
 // LoRA's thin products: x A^T, dy B, and the gradients of A and B. All are bound by reading the wide operand once.
 #include "product.h"
 
+#include "../include/loram_kernels.h"
+
 enum {
     /// Tokens per task of a projection: a multiple of every number of tokens that a kernel takes.
     PROJECT_TOKENS = 24,
@@ -13,6 +15,9 @@ enum {
     GRADIENT_TOKENS = 64,
     /// Rows of the wide operand that are fetched ahead.
     GRADIENT_AHEAD = 16,
+    /// Tokens of a task of thin_add, and columns that it makes at a time: the tile stays in the first-level cache.
+    ADD_TOKENS = 32,
+    ADD_COLUMNS = 128,
 };
 
 static int valid(const loram_execution *e) { return e && e->kernels && e->workers >= 1; }
@@ -24,14 +29,22 @@ static char *aligned_workspace(const loram_execution *e, size_t needed) {
     return (char *)base;
 }
 
+enum { MOST_TOKENS = 8 };
+
+/// Room for the tokens of one call of project after dropout.
+static size_t dropped_bytes(void) { return (size_t)MOST_TOKENS * LONGEST_RUN * sizeof(float); }
 static size_t lanes_bytes(long rank) { return (size_t)PROJECT_TOKENS * (size_t)loram_round_up(rank, 16) * LORAM_LANES * sizeof(float); }
 static size_t packed_bytes(long rank, long width) { return (size_t)loram_round_up(rank * width, 16) * sizeof(float); }
 static size_t sums_bytes(long rank) { return (size_t)GRADIENT_COLUMNS * (size_t)(loram_round_up(rank, 16) + GRADIENT_TOKENS) * sizeof(float); }
 
+static size_t add_bytes(long rank) { return (size_t)ADD_TOKENS * (size_t)(loram_round_up(rank, 16) + ADD_COLUMNS) * sizeof(float); }
+
 size_t loram_thin_workspace(const loram_kernels *kernels, long tokens, long width, long rank, int workers) {
     (void)kernels;
     (void)tokens;
-    size_t worker = lanes_bytes(rank) > sums_bytes(rank) ? lanes_bytes(rank) : sums_bytes(rank);
+    size_t project = lanes_bytes(rank) + dropped_bytes(), add = add_bytes(rank), worker = sums_bytes(rank);
+    worker = project > worker ? project : worker;
+    worker = add > worker ? add : worker;
     return 64 + worker * (size_t)workers + packed_bytes(rank, width);
 }
 
@@ -43,6 +56,8 @@ typedef struct projection {
     long x_stride, tokens, inputs;
     const loram_thin_factor *factors;
     int count;
+    /// NULL: x as it is.
+    const loram_dropout_mask *dropout;
     /// The factors are stored as a[inputs, rank].
     int transposed;
     long rank, run;
@@ -70,7 +85,8 @@ static void project_tokens(void *context, long index, int worker) {
     const projection *p = context;
     const loram_thin_kernels *thin = &p->execution->kernels->thin;
     const loram_engine *f32 = &p->execution->kernels->engine[LORAM_COMPUTE_F32];
-    float *lanes = (float *)(void *)(p->scratch + (size_t)worker * lanes_bytes(p->rank));
+    float *lanes = (float *)(void *)(p->scratch + (size_t)worker * (lanes_bytes(p->rank) + dropped_bytes()));
+    float *dropped = (float *)(void *)((char *)lanes + lanes_bytes(p->rank));
     long from = index * PROJECT_TOKENS, to = loram_min(from + PROJECT_TOKENS, p->tokens);
     if (p->inputs == 0) memset(lanes, 0, lanes_bytes(p->rank));
     for (long k = 0; k < p->inputs; k += p->run) {
@@ -78,9 +94,16 @@ static void project_tokens(void *context, long index, int worker) {
         for (long t = from; t < to; t += thin->tokens) {
             int tokens = (int)loram_min(thin->tokens, to - t);
             float *sums = lanes + (t - from) * p->rank * LORAM_LANES;
+            const float *x = p->x + t * p->x_stride + k;
+            long x_stride = p->x_stride;
+            if (p->dropout) {
+                loram_dropout(dropped, length, x, x_stride, tokens, k, length, p->dropout->row_keys + t, p->dropout->key, p->dropout->threshold, p->dropout->scale, 0);
+                x = dropped;
+                x_stride = length;
+            }
             for (long r = 0; r < p->rank; r += thin->ranks) {
                 int ranks = (int)loram_min(thin->ranks, p->rank - r);
-                thin->project(sums, p->x + t * p->x_stride + k, p->x_stride, tokens, p->packed + k * p->rank + r * length, length, ranks, length, k > 0);
+                thin->project(sums, x, x_stride, tokens, p->packed + k * p->rank + r * length, length, ranks, length, k > 0);
                 sums += tokens * ranks * LORAM_LANES;
             }
         }
@@ -116,7 +139,7 @@ static loram_status project(projection *p) {
     long run = FACTOR_BYTES / (4 * p->rank) / 64 * 64;
     p->run = run < SHORTEST_RUN ? SHORTEST_RUN : run > LONGEST_RUN ? LONGEST_RUN : run;
     size_t packed = packed_bytes(p->rank, p->inputs);
-    char *base = aligned_workspace(e, packed + lanes_bytes(p->rank) * (size_t)e->workers);
+    char *base = aligned_workspace(e, packed + (lanes_bytes(p->rank) + dropped_bytes()) * (size_t)e->workers);
     if (!base) return LORAM_SMALL_WORKSPACE;
     p->packed = (float *)(void *)base;
     p->scratch = base + packed;
@@ -125,8 +148,8 @@ static loram_status project(projection *p) {
     return LORAM_OK;
 }
 
-loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count) {
-    projection p = {.execution = execution, .x = x, .x_stride = x_stride, .tokens = tokens, .inputs = inputs, .factors = factors, .count = count};
+loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count, const loram_dropout_mask *dropout) {
+    projection p = {.dropout = dropout, .execution = execution, .x = x, .x_stride = x_stride, .tokens = tokens, .inputs = inputs, .factors = factors, .count = count};
     return project(&p);
 }
 
@@ -149,6 +172,8 @@ typedef struct gradient {
     const float *v;
     long v_stride, tokens, width, rank;
     float scale;
+    /// Of v; NULL: v as it is.
+    const loram_dropout_mask *dropout;
     char *scratch;
 } gradient;
 
@@ -162,7 +187,8 @@ static void gradient_columns(void *context, long index, int worker) {
     for (long t = 0; t < p->tokens; t += GRADIENT_TOKENS) {
         long tokens = loram_min(GRADIENT_TOKENS, p->tokens - t);
         const float *v = p->v + t * p->v_stride + column;
-        for (long i = 0; i < tokens; i++, v += p->v_stride) {
+        if (p->dropout) loram_dropout(piece, GRADIENT_COLUMNS, v, p->v_stride, tokens, column, columns, p->dropout->row_keys + t, p->dropout->key, p->dropout->threshold, p->dropout->scale, 0);
+        else for (long i = 0; i < tokens; i++, v += p->v_stride) {
             if (t + i + GRADIENT_AHEAD < p->tokens)
                 for (long j = 0; j < columns; j += 16) __builtin_prefetch(v + GRADIENT_AHEAD * p->v_stride + j);
             memcpy(piece + i * GRADIENT_COLUMNS, v, (size_t)columns * sizeof(float));
@@ -188,12 +214,50 @@ static loram_status run_gradient(gradient *p) {
     return LORAM_OK;
 }
 
-loram_status loram_thin_gradient_a(const loram_execution *execution, float *da, long da_stride, const float *dh, long dh_stride, const float *x, long x_stride, long tokens, long inputs, long rank, float scale) {
-    gradient p = {execution, da, da_stride, 0, dh, dh_stride, x, x_stride, tokens, inputs, rank, scale, NULL};
+loram_status loram_thin_gradient_a(const loram_execution *execution, float *da, long da_stride, const float *dh, long dh_stride, const float *x, long x_stride, long tokens, long inputs, long rank, float scale, const loram_dropout_mask *dropout) {
+    gradient p = {execution, da, da_stride, 0, dh, dh_stride, x, x_stride, tokens, inputs, rank, scale, dropout, NULL};
     return run_gradient(&p);
 }
 
 loram_status loram_thin_gradient_b(const loram_execution *execution, float *db, long db_stride, const float *dy, long dy_stride, const float *h, long h_stride, long tokens, long outputs, long rank, float scale) {
-    gradient p = {execution, db, db_stride, 1, h, h_stride, dy, dy_stride, tokens, outputs, rank, scale, NULL};
+    gradient p = {execution, db, db_stride, 1, h, h_stride, dy, dy_stride, tokens, outputs, rank, scale, NULL, NULL};
     return run_gradient(&p);
+}
+
+// --- dx += dropout(dh A) -------------------------------------------------------------------------------------------------------------------
+
+typedef struct addition {
+    const loram_execution *execution;
+    float *dx;
+    long dx_stride;
+    const float *dh;
+    long dh_stride;
+    const float *a;
+    long a_stride, tokens, inputs, rank;
+    const loram_dropout_mask *dropout;
+    char *scratch;
+} addition;
+
+static void add_tokens(void *context, long index, int worker) {
+    const addition *p = context;
+    float *tile = (float *)(void *)(p->scratch + (size_t)worker * add_bytes(p->rank)), *across = tile + ADD_TOKENS * ADD_COLUMNS;
+    long from = index * ADD_TOKENS, tokens = loram_min(ADD_TOKENS, p->tokens - from);
+    for (long r = 0; r < p->rank; r++)
+        for (long t = 0; t < tokens; t++) across[r * ADD_TOKENS + t] = p->dh[(from + t) * p->dh_stride + r];
+    for (long column = 0; column < p->inputs; column += ADD_COLUMNS) {
+        long columns = loram_min(ADD_COLUMNS, p->inputs - column);
+        memset(tile, 0, (size_t)(tokens * ADD_COLUMNS) * sizeof(float));
+        // The sum over ranks is an outer product of the tokens with the columns.
+        p->execution->kernels->thin.outer(tile, ADD_COLUMNS, across, ADD_TOKENS, (int)tokens, p->a + column, p->a_stride, columns, p->rank);
+        loram_dropout(p->dx + from * p->dx_stride + column, p->dx_stride, tile, ADD_COLUMNS, tokens, column, columns, p->dropout->row_keys + from, p->dropout->key, p->dropout->threshold, p->dropout->scale, 1);
+    }
+}
+
+loram_status loram_thin_add(const loram_execution *execution, float *dx, long dx_stride, const float *dh, long dh_stride, const float *a, long a_stride, long tokens, long inputs, long rank, const loram_dropout_mask *dropout) {
+    if (!valid(execution) || !dropout || tokens < 0 || inputs < 0 || rank < 0 || rank > LORAM_MAX_RANK) return LORAM_BAD_ARGUMENT;
+    if (rank == 0 || tokens == 0) return LORAM_OK;
+    addition p = {execution, dx, dx_stride, dh, dh_stride, a, a_stride, tokens, inputs, rank, dropout, aligned_workspace(execution, add_bytes(rank) * (size_t)execution->workers)};
+    if (!p.scratch) return LORAM_SMALL_WORKSPACE;
+    loram_run(execution, loram_ceil(tokens, ADD_TOKENS), add_tokens, &p);
+    return LORAM_OK;
 }

@@ -106,8 +106,16 @@ typedef enum loram_product { LORAM_FORWARD = 0, LORAM_INPUT_GRADIENT = 1, LORAM_
 /// without low-rank term.
 size_t loram_linear_workspace(const loram_kernels *kernels, loram_compute compute, loram_product product, long tokens, long outputs, long inputs, long rank, int workers);
 
+/// What a forward product does with its result, added together.
+enum {
+    /// Added to what is there, instead of replacing it.
+    LORAM_ACCUMULATE = 1,
+    /// Rounded to bf16 values when it is complete, for results that are kept in bf16.
+    LORAM_ROUND = 2,
+};
+
 /// y[N, O] (= or +=) x[N, I] W[O, I]^T [+ scale * h[N, r] B[O, r]^T]. Up to LORAM_SMALL_TOKENS tokens take a path that streams W once.
-loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, int accumulate, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
+loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, int mode, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
 
 /// dx[N, I] (= or +=) dy[N, O] W[O, I] [+ scale * dh[N, r] A[r, I]].
 loram_status loram_linear_input_gradient(const loram_execution *execution, float *dx, long dx_stride, int accumulate, const float *dy, long dy_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
@@ -127,17 +135,29 @@ typedef struct loram_thin_factor {
     float scale;
 } loram_thin_factor;
 
-/// h_j = scale_j * x A_j^T for each factor.
-loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count);
+/// Dropout of a wide operand while it is read: see loram_dropout.
+typedef struct loram_dropout_mask {
+    /// One a token.
+    const uint64_t *row_keys;
+    uint64_t key;
+    uint32_t threshold;
+    float scale;
+} loram_dropout_mask;
+
+/// h_j = scale_j * dropout(x) A_j^T for each factor; `dropout` NULL: x as it is.
+loram_status loram_thin_project(const loram_execution *execution, const float *x, long x_stride, long tokens, long inputs, const loram_thin_factor *factors, int count, const loram_dropout_mask *dropout);
 
 /// dh[N, r] = scale * dy[N, O] B[O, r].
 loram_status loram_thin_project_transposed(const loram_execution *execution, float *dh, long dh_stride, const float *dy, long dy_stride, const float *b, long b_stride, long tokens, long outputs, long rank, float scale);
 
-/// dA[r, I] += scale * dh[N, r]^T x[N, I].
-loram_status loram_thin_gradient_a(const loram_execution *execution, float *da, long da_stride, const float *dh, long dh_stride, const float *x, long x_stride, long tokens, long inputs, long rank, float scale);
+/// dA[r, I] += scale * dh[N, r]^T dropout(x)[N, I]; `dropout` NULL: x as it is.
+loram_status loram_thin_gradient_a(const loram_execution *execution, float *da, long da_stride, const float *dh, long dh_stride, const float *x, long x_stride, long tokens, long inputs, long rank, float scale, const loram_dropout_mask *dropout);
 
 /// dB[O, r] += scale * dy[N, O]^T h[N, r].
 loram_status loram_thin_gradient_b(const loram_execution *execution, float *db, long db_stride, const float *dy, long dy_stride, const float *h, long h_stride, long tokens, long outputs, long rank, float scale);
+
+/// dx[N, I] += dropout(dh[N, r] A[r, I]): what dropout leaves of the low-rank term of an input gradient.
+loram_status loram_thin_add(const loram_execution *execution, float *dx, long dx_stride, const float *dh, long dh_stride, const float *a, long a_stride, long tokens, long inputs, long rank, const loram_dropout_mask *dropout);
 
 /// Bytes of workspace that is enough for any thin product of these sizes: `width` = I or O, `rank` = r or the sum of the factors' ranks.
 size_t loram_thin_workspace(const loram_kernels *kernels, long tokens, long width, long rank, int workers);

@@ -20,8 +20,8 @@ void loram_rmsnorm_weight_gradient(float *dg, const float *dy, const float *x, c
 // --- Rotary position embedding, rotate-half form --------------------------------------------------------------------
 
 /// In place on x[rows, heads * d]: pairs (i, i + d/2) of every head are rotated by the angle whose cosine and sine stand at
-/// [position, i] of tables [positions, d/2]. sign +1 forward, -1 backward (the inverse rotation).
-void loram_rope(float *x, long rows, long heads, long d, const int32_t *positions, const float *cosine, const float *sine, float sign);
+/// [position, i] of tables [positions, d/2]. sign +1 forward, -1 backward (the inverse rotation). `rounds`: results become bf16 values.
+void loram_rope(float *x, long rows, long heads, long d, const int32_t *positions, const float *cosine, const float *sine, float sign, int rounds);
 
 // --- SwiGLU: h = silu(gate) * up ----------------------------------------------------------------------------------------
 
@@ -39,8 +39,8 @@ void loram_softmax_tile(float *s, long rows, long columns, long ld, float scale,
 void loram_softmax_finish(float *o, float *lse, long lse_stride, const float *m, const float *l, long rows, long d, long o_ld);
 /// s becomes the probabilities exp(scale * s - lse), with the same mask.
 void loram_probability_tile(float *s, long rows, long columns, long ld, float scale, long diagonal, const float *lse, long lse_stride);
-/// ds = p * (dp - delta[row]) * scale, into dp.
-void loram_score_gradient_tile(float *dp, const float *p, long rows, long columns, long ld, float scale, const float *delta, long delta_stride);
+/// ds = p * (dp - delta[row]) * scale, into dp, with the same mask; what is masked need not be set.
+void loram_score_gradient_tile(float *dp, const float *p, long rows, long columns, long ld, float scale, long diagonal, const float *delta, long delta_stride);
 /// delta[row * H + h] = sum over d of o * dO, for o, dO [rows, H * d].
 void loram_attention_delta(float *delta, const float *o, const float *d_o, long rows, long heads, long d);
 
@@ -62,6 +62,14 @@ void loram_embedding_backward(float *table, const float *dx, const int32_t *ids,
 /// (column / 8, 0, row_keys[row]) and key `key`, 16 bits an element: an element is dropped when its 16 bits are below
 /// `threshold` = round(p * 65536). scale = 1 / (1 - p). With accumulate, y += instead. y may alias x when not accumulating.
 void loram_dropout(float *y, long y_ld, const float *x, long x_ld, long rows, long first, long columns, const uint64_t *row_keys, uint64_t key, uint32_t threshold, float scale, int accumulate);
+
+// --- Activations kept in bf16 ---------------------------------------------------------------------------------------------------------
+
+/// f32 -> bf16, to nearest even; NaN stays NaN. And back, exactly.
+void loram_narrow_bf16(uint16_t *y, const float *x, long count);
+void loram_widen_bf16(float *y, const uint16_t *x, long count);
+/// x[rows, columns], rows `stride` apart, to the nearest bf16 values, kept as f32.
+void loram_round_bf16(float *x, long rows, long columns, long stride);
 
 // --- Optimizer and plain vectors -------------------------------------------------------------------------------------------------
 
@@ -86,5 +94,9 @@ double loram_measure_fma_peak(void);
 const char *loram_isa_name(void);
 /// Processors in this process's affinity mask (CPU_COUNT is a macro).
 long loram_available_processors(void);
+/// statfs(2)'s f_type, 0 where the system does not say.
+long loram_file_system_magic(const char *path);
+/// memfd_create(2): a file in memory without a name; -1 and errno on failure.
+int loram_anonymous_file(const char *name);
 
 #endif

@@ -16,7 +16,7 @@ public enum BenchmarkError: DiagnosedError, Equatable {
 extension StepBenchmark {
     /// A Llama of any shape.
     public static func config(
-        hidden: Int, inter: Int, layers: Int, heads: Int, keyValueHeads: Int, vocabulary: Int, positions: Int
+        hidden: Int, inter: Int, layers: Int, heads: Int, keyValueHeads: Int, vocabulary: Int, positions: Int, dtype: DType = .f32
     ) throws(BenchmarkError) -> LlamaConfig {
         for (name, value) in [
             ("hidden", hidden), ("inter", inter), ("layers", layers), ("heads", heads), ("kv", keyValueHeads), ("vocab", vocabulary), ("seq", positions),
@@ -31,7 +31,7 @@ extension StepBenchmark {
         return LlamaConfig(
             hiddenSize: hidden, vocabularySize: vocabulary, headDim: hidden / heads, maxPositionCount: max(4096, positions),
             layers: Array(repeating: geometry, count: layers), rmsNormEpsilon: 1e-5, rope: RoPEConfig(theta: 10000), tiesWordEmbeddings: false,
-            dtype: .f32)
+            dtype: dtype)
     }
 
     public static func lora(rank: Int, targets: String) throws(BenchmarkError) -> LoRAConfig {
@@ -53,9 +53,14 @@ extension StepBenchmark {
         return value
     }
 
+    public static func quantizes(_ name: String) throws(BenchmarkError) -> Bool {
+        guard name == "nf4" || name == "none" else { throw .badArgument(name: "quant", expected: "nf4 or none", found: name) }
+        return name == "nf4"
+    }
+
     public static func recomputation(_ name: String) throws(BenchmarkError) -> Recomputation {
         guard let value = Recomputation(rawValue: name) else {
-            throw .badArgument(name: "recompute", expected: Recomputation.allCases.map(\.rawValue).joined(separator: " or "), found: name)
+            throw .badArgument(name: "recompute", expected: Recomputation.allCases.map(\.rawValue).joined(separator: ", "), found: name)
         }
         return value
     }
@@ -87,7 +92,7 @@ extension StepBenchmark.Report: CustomStringConvertible {
         """
         tokens/s          \(Formatting.fixed(tokensPerSecond, decimals: 1))
         step              \(Formatting.fixed(stepSeconds * 1e3, decimals: 1)) ms (limit \(Formatting.fixed(limitSeconds * 1e3, decimals: 1)) ms: \(Formatting.fixed(fractionOfLimit * 100, decimals: 1)) %)
-        GFLOP/s           \(Formatting.fixed(gigaflopsPerSecond, decimals: 1)) of \(Formatting.fixed(peakGigaflopsPerSecond, decimals: 1)) (\(compute.rawValue), \(threads) threads, kernels \(kernels), OpenBLAS \(blasCore))
+        GFLOP/s           \(Formatting.fixed(gigaflopsPerSecond, decimals: 1)) of \(Formatting.fixed(peakGigaflopsPerSecond, decimals: 1)) (\(compute.rawValue)\(quantized ? " on NF4" : ""), \(threads) threads, kernels \(kernels), OpenBLAS \(blasCore))
         peak RSS          \(Formatting.fixed(peakResidentMiB, decimals: 0)) MiB
         """
     }

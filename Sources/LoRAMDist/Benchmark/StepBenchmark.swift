@@ -11,6 +11,8 @@ public struct StepBenchmark {
         public var threads = 1
         public var recomputation = Recomputation.none
         public var compute = ComputeType.f32
+        /// Hold the linear layers in NF4 with double quantization.
+        public var quantizes = false
         /// A set of kernels; nil for the best.
         public var kernels: String?
 
@@ -36,6 +38,7 @@ public struct StepBenchmark {
         public var loss: Double
         public var threads: Int
         public var compute: ComputeType
+        public var quantized: Bool
         public var kernels: String
         public var blasCore: String
 
@@ -46,7 +49,8 @@ public struct StepBenchmark {
                 JSONMember("peak_gflops", .double(peakGigaflopsPerSecond)), JSONMember("limit_seconds", .double(limitSeconds)),
                 JSONMember("fraction_of_limit", .double(fractionOfLimit)), JSONMember("peak_rss_mib", .double(peakResidentMiB)),
                 JSONMember("loss", .double(loss)), JSONMember("threads", .integer(threads)),
-                JSONMember("compute", .string(compute.rawValue)), JSONMember("kernels", .string(kernels)), JSONMember("blas_core", .string(blasCore)),
+                JSONMember("compute", .string(compute.rawValue)),
+                JSONMember("quant", .string(quantized ? "nf4" : "none")), JSONMember("kernels", .string(kernels)), JSONMember("blas_core", .string(blasCore)),
             ])
         }
     }
@@ -62,7 +66,7 @@ public struct StepBenchmark {
         let stage = try ModelStage(
             source: SyntheticWeights(config: config, seed: 1), range: .whole(config), training: settings.training,
             capacity: StageCapacity(tokens: tokens, positions: settings.length, recomputation: settings.recomputation), pool: pool,
-            kernels: kernels)
+            kernels: kernels, storage: WeightStorage(quantizer: settings.quantizes ? Quantizer() : nil))
         stage.initializeLoRA(seed: 1)
         var layout = ArenaLayout()
         let slices = (0..<3).map { _ in layout.reserve(stage.layout.count) }
@@ -96,7 +100,7 @@ public struct StepBenchmark {
             stepSeconds: step, tokensPerSecond: Double(tokens) / step, stepGigaflop: operations, gigaflopsPerSecond: operations / step,
             peakGigaflopsPerSecond: peak, limitSeconds: operations / peak, peakResidentMiB: Machine.peakResidentMiB,
             loss: loss / Double(batch.targetCount), threads: settings.threads, compute: settings.compute,
-            kernels: kernels.name, blasCore: BLASBackend.coreName)
+            quantized: settings.quantizes, kernels: kernels.name, blasCore: BLASBackend.coreName)
     }
 
     /// `batch` samples of random tokens, every one but a sample's first predicted.

@@ -41,6 +41,7 @@ public enum EvaluationRun {
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.data.length, recompute: false)
         let training = Training.none(adapter: adapter?.lora)
         let capacity = StageCapacity(tokens: settings.microBatchSize * settings.data.length, positions: settings.data.length)
+        let forecast = StageStorage.forecast(job.recipe, weights: model.weightBytes, isFile: model.isFile, quantizes: false)
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount, allowsReplicas: { _ in true },
             memories: { dims in
@@ -49,19 +50,19 @@ public enum EvaluationRun {
                     StageMemory(
                         config: config,
                         range: StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1),
-                        training: training, capacity: capacity, weights: model.weightBytes,
-                        mapped: job.recipe.weightStorage.place == .mapped && model.isMappable, kernels: job.kernels,
-                        workers: job.pool.threadCount)
+                        training: training, capacity: capacity, weights: forecast.weights, sharesFrozen: forecast.sharesFrozen,
+                        kernels: job.kernels, workers: job.pool.threadCount)
                 }
             })
         let stageIndex = seat.position.stage
+        let storage = try StageStorage.resolve(job.recipe, model: model, quantizes: false, seat: seat)
         let stage = try job.world.together {
             let partition = try cost.partition(stages: grid.dims.stages)
             let stage = try ModelStage(
                 source: model.source,
                 range: StageRange(
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: job.recipe.weightStorage)
+                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage)
             if let adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

@@ -13,10 +13,11 @@ public final class Job {
 
     public var world: Communicator { runtime.world }
 
-    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job.
-    public static func run(recipeFile: String?, overrides: [String], _ body: (Job) throws -> Void) throws {
+    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job. `forScoring`: see
+    /// `Recipe.load`.
+    public static func run(recipeFile: String?, overrides: [String], forScoring: Bool = false, _ body: (Job) throws -> Void) throws {
         let runtime = try MPIRuntime.start()
-        let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides)
+        let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
         try body(job)
         job.watchdog.stop()
         try runtime.finish()
@@ -36,11 +37,11 @@ public final class Job {
     }
 
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
-    private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String]) throws {
+    private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String], forScoring: Bool) throws {
         self.runtime = runtime
         let world = runtime.world
         var own: Recipe?
-        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides) } }
+        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
         let text = try world.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
         recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()

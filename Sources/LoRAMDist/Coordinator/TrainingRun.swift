@@ -39,14 +39,16 @@ public struct TrainingRun {
                     replicas: replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
             },
             memories: { dims in
-                try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: inputs.base.weightBytes, mapped: recipe.weightStorage.place == .mapped && inputs.base.isMappable,
-                    kernels: job.kernels, workers: job.pool.threadCount)
+                let storage = StageStorage.forecast(
+                    recipe, weights: inputs.base.weightBytes, isFile: inputs.base.isFile, quantizes: phase == .train)
+                return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
             })
         job.marker.mark("loading the stage")
+        let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: recipe.weightStorage, marker: job.marker)
+            storage: storage, marker: job.marker)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
         directory = try world.together {
@@ -142,9 +144,6 @@ public struct TrainingRun {
 }
 
 extension Recipe {
-    /// `compute.weights`.
-    public var weightStorage: WeightStorage { WeightStorage(place: compute.weights == .resident ? .resident : .mapped) }
-
     /// `recovery.fill` with its seed.
     public var recoveryFill: AdapterRecovery.Fill { recovery.fill == .normal ? .normal(seed: seed) : .zero }
 }

@@ -38,7 +38,7 @@ public struct TrainingSettings: Sendable, Equatable {
             kind: LearningRateSchedule.Kind(rawValue: schedule.kind.rawValue)!, peak: optimizer.learningRate, warmupSteps: schedule.warmupSteps,
             steps: schedule.steps)
         parallel = recipe.parallel
-        recomputation = recipe.compute.recompute == .none ? .none : .full
+        recomputation = Recomputation(rawValue: recipe.compute.recompute.rawValue)!
         seed = recipe.seed
         onNonfinite = recipe.onNonfinite
     }

@@ -20,10 +20,12 @@ extension Communicator {
         var failure: (any Error)?
         var result: Result?
         do { result = try body() } catch { failure = error }
-        // The maximum of size - rank over the failing ranks belongs to the lowest of them.
-        let highest = try allReduce(failure == nil ? Int64(0) : Int64(size - rank), .max)
+        // The maximum of size - rank over the failing ranks belongs to the lowest of them. Who only heard of a failure, in a smaller group,
+        // comes behind those who have one.
+        let isHeard = if case .failedElsewhere = failure as? MPIError { true } else { false }
+        let highest = try allReduce(failure == nil ? Int64(0) : Int64(isHeard ? size - rank : 2 * size - rank), .max)
         guard highest > 0 else { return result! }
-        let lowestFailing = size - Int(highest)
+        let lowestFailing = (highest > size ? 2 * size : size) - Int(highest)
         if lowestFailing == rank, let failure { throw failure }
         throw MPIError.failedElsewhere(rank: worldRanks[lowestFailing])
     }

@@ -26,16 +26,23 @@ struct LinearProducts {
                 loram_linear_workspace(kernels.set, kernels.compute, product, $0, outputs, inputs, rank, Int32(workers))
             }
         }
-        return Int(max(linear.max() ?? 0, loram_thin_workspace(kernels.set, rows, max(outputs, inputs), rank, Int32(workers))))
+        // Up to three sites read one input together.
+        let ranks = min(3 * rank, max(rank, Int(LORAM_MAX_RANK)))
+        return Int(max(linear.max() ?? 0, loram_thin_workspace(kernels.set, rows, max(outputs, inputs), ranks, Int32(workers))))
     }
 
-    /// y[N, O] (= or +=) x[N, I] W^T + low-rank term.
+    /// Whether results that backward needs are bf16 values, so that keeping them in bf16 loses nothing.
+    var keepsBF16: Bool { kernels.type == .bf16 }
+
+    /// y[N, O] (= or +=) x[N, I] W^T + low-rank term; `rounds`: to bf16 values.
     func forward(
-        _ y_NO: UnsafeMutablePointer<Float>, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int, accumulate: Bool, lowRank: loram_low_rank?
+        _ y_NO: UnsafeMutablePointer<Float>, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int, accumulate: Bool, rounds: Bool,
+        lowRank: loram_low_rank?
     ) {
+        let mode = Int32((accumulate ? LORAM_ACCUMULATE : 0) | (rounds ? LORAM_ROUND : 0))
         run { execution in
             withPointers(weight, lowRank) {
-                loram_linear_forward(execution, y_NO, weight.rowCount, accumulate ? 1 : 0, x_NI, weight.columnCount, $0, N, $1)
+                loram_linear_forward(execution, y_NO, weight.rowCount, mode, x_NI, weight.columnCount, $0, N, $1)
             }
         }
     }
@@ -59,15 +66,29 @@ struct LinearProducts {
         run { loram_linear_weight_gradient($0, dW_OI, I, 1, dy_NO, O, x_NI, I, N, O, I) }
     }
 
-    /// h[N, R] = x[N, I] A[R, I]^T.
+    /// h[N, R] = dropout(x[N, I]) A[R, I]^T for each of several factors that share one reading of x.
     func project(
-        _ h_NR: UnsafeMutablePointer<Float>, _ x_NI: UnsafePointer<Float>, _ a_RI: UnsafePointer<Float>, rows N: Int, columns I: Int, rank R: Int
+        _ x_NI: UnsafePointer<Float>, rows N: Int, columns I: Int, _ factors: [(h_NR: UnsafeMutablePointer<Float>, a_RI: UnsafePointer<Float>, rank: Int)],
+        dropout: loram_dropout_mask?
     ) {
         run { execution in
-            withUnsafePointer(to: loram_thin_factor(a: a_RI, a_stride: I, rank: R, h: h_NR, h_stride: R, scale: 1)) {
-                loram_thin_project(execution, x_NI, I, N, I, $0, 1)
+            withUnsafeTemporaryAllocation(of: loram_thin_factor.self, capacity: factors.count) { thin in
+                for (index, factor) in factors.enumerated() {
+                    thin.initializeElement(
+                        at: index,
+                        to: loram_thin_factor(a: factor.a_RI, a_stride: I, rank: factor.rank, h: factor.h_NR, h_stride: factor.rank, scale: 1))
+                }
+                return withPointer(dropout) { loram_thin_project(execution, x_NI, I, N, I, thin.baseAddress, Int32(factors.count), $0) }
             }
         }
+    }
+
+    /// dx[N, I] += dropout(dh[N, R] A[R, I]).
+    func addDropped(
+        _ dx_NI: UnsafeMutablePointer<Float>, _ dh_NR: UnsafePointer<Float>, _ a_RI: UnsafePointer<Float>, rows N: Int, columns I: Int, rank R: Int,
+        dropout: loram_dropout_mask
+    ) {
+        run { execution in withPointer(dropout) { loram_thin_add(execution, dx_NI, I, dh_NR, R, a_RI, I, N, I, R, $0) } }
     }
 
     /// dh[N, R] = scale * dy[N, O] B[O, R].
@@ -78,11 +99,12 @@ struct LinearProducts {
         run { loram_thin_project_transposed($0, dh_NR, R, dy_NO, O, b_OR, R, N, O, R, scale) }
     }
 
-    /// dA[R, I] += dh[N, R]^T x[N, I].
+    /// dA[R, I] += dh[N, R]^T dropout(x[N, I]).
     func gradientA(
-        _ dA_RI: UnsafeMutablePointer<Float>, _ dh_NR: UnsafePointer<Float>, _ x_NI: UnsafePointer<Float>, rows N: Int, columns I: Int, rank R: Int
+        _ dA_RI: UnsafeMutablePointer<Float>, _ dh_NR: UnsafePointer<Float>, _ x_NI: UnsafePointer<Float>, rows N: Int, columns I: Int, rank R: Int,
+        dropout: loram_dropout_mask?
     ) {
-        run { loram_thin_gradient_a($0, dA_RI, I, dh_NR, R, x_NI, I, N, I, R, 1) }
+        run { execution in withPointer(dropout) { loram_thin_gradient_a(execution, dA_RI, I, dh_NR, R, x_NI, I, N, I, R, 1, $0) } }
     }
 
     /// dB[O, R] += scale * dy[N, O]^T h[N, R].
@@ -98,6 +120,12 @@ struct LinearProducts {
         let status = withUnsafePointer(to: execution, product)
         // Shapes and workspace were planned before the first step: anything else is a mistake of ours.
         precondition(status == LORAM_OK, "a matrix product was refused: status \(status.rawValue)")
+    }
+
+    @inline(__always)
+    private func withPointer(_ dropout: loram_dropout_mask?, _ body: (UnsafePointer<loram_dropout_mask>?) -> loram_status) -> loram_status {
+        guard let dropout else { return body(nil) }
+        return withUnsafePointer(to: dropout) { body($0) }
     }
 
     @inline(__always)

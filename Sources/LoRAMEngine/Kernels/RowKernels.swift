@@ -33,13 +33,14 @@ enum RowKernels {
         }
     }
 
-    /// Rotates q or k in place; `sign` -1 is the inverse, which is also the gradient.
+    /// Rotates q or k in place; `sign` -1 is the inverse, which is also the gradient. `rounds`: to bf16 values.
     static func rope(
-        _ pool: ThreadPool, _ x: UnsafeMutablePointer<Float>, N: Int, heads: Int, table: RotaryTable, positions: UnsafePointer<Int32>, sign: Float
+        _ pool: ThreadPool, _ x: UnsafeMutablePointer<Float>, N: Int, heads: Int, table: RotaryTable, positions: UnsafePointer<Int32>, sign: Float,
+        rounds: Bool = false
     ) {
         let d = table.headDim
         pool.runBlocks(N, of: rowBlock) { rows, _ in
-            loram_rope(x + rows.lowerBound * heads * d, rows.count, heads, d, positions + rows.lowerBound, table.cosine, table.sine, sign)
+            loram_rope(x + rows.lowerBound * heads * d, rows.count, heads, d, positions + rows.lowerBound, table.cosine, table.sine, sign, rounds ? 1 : 0)
         }
     }
 

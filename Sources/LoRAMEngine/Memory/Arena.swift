@@ -27,7 +27,7 @@ public struct ArenaLayout: Sendable {
 /// Unchecked: the owner hands out raw pointers and orders their use; the arena itself never changes.
 public final class Arena: @unchecked Sendable {
     public let byteCount: Int
-    private let base: UnsafeMutableRawPointer
+    let base: UnsafeMutableRawPointer
 
     /// Throws `MemoryError.cannotAllocate` when the system refuses.
     public init(_ layout: ArenaLayout) throws {

@@ -1,3 +1,5 @@
+internal import CLoRAMKernels
+
 /// One micro-batch in the fixed buffers of a stash slot: ids, labels, positions, dropout keys and the blocks of attention.
 final class BatchState {
     /// Query tokens start ..< start + count of the segment that begins at `segmentStart`.
@@ -7,7 +9,7 @@ final class BatchState {
         let segmentStart: Int
     }
 
-    static let queryBlockSize = 128
+    static let queryBlockSize = Int(LORAM_ATTENTION_BLOCK)
 
     private(set) var tokenCount = 0
     private(set) var targetCount = 0

@@ -13,27 +13,52 @@ struct DecoderLayer {
     /// y = layer(x), both [N, D]. With `y_ND` nil the last product is left out: enough for a backward that follows.
     func forward(_ step: StepContext, _ batch: BatchState, _ kept: LayerActivations, y_ND: UnsafeMutablePointer<Float>?, x_ND: UnsafePointer<Float>) {
         let N = batch.tokenCount, pool = step.pool, keys = batch.rowKeys_N
-        RowKernels.rmsNorm(pool, kept.normed1_ND, rstd_N: kept.rstd1_N, x_ND, gain_D: gain1_D, N: N, D: hiddenSize, epsilon: epsilon)
-        q.forward(step, y_NO: kept.q_NHd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[0], rows: N, rowKeys: keys)
-        k.forward(step, y_NO: kept.k_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[1], rows: N, rowKeys: keys)
-        v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, rowKeys: keys)
-        RowKernels.rope(pool, kept.q_NHd, N: N, heads: geometry.headCount, table: rotary, positions: batch.positions_N, sign: 1)
-        RowKernels.rope(pool, kept.k_NKd, N: N, heads: geometry.keyValueHeadCount, table: rotary, positions: batch.positions_N, sign: 1)
+        func project(_ sites: [(Linear, Int)], _ x_NI: UnsafePointer<Float>) {
+            Linear.projectHidden(step, sites.map { ($0.0, kept.hidden_NR[$0.1]) }, x_NI: x_NI, rows: N, rowKeys: keys)
+        }
+        normalize1(pool, kept, x_ND, N)
+        project([(q, 0), (k, 1), (v, 2)], kept.normed1_ND)
+        q.forward(step, y_NO: kept.q_NHd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[0], rows: N)
+        k.forward(step, y_NO: kept.k_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[1], rows: N)
+        v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, isKept: true)
+        for (x, heads) in [(kept.q_NHd, geometry.headCount), (kept.k_NKd, geometry.keyValueHeadCount)] {
+            RowKernels.rope(
+                pool, x, N: N, heads: heads, table: rotary, positions: batch.positions_N, sign: 1, rounds: step.products.keepsBF16)
+        }
         attention.forward(
             step, batch, o_NHd: kept.attended_NHd, lse_NH: kept.lse_NH, q_NHd: kept.q_NHd, k_NKd: kept.k_NKd, v_NKd: kept.v_NKd)
+        project([(o, 3)], kept.attended_NHd)
+        // The residual stream stays f32 on its way; a recomputation, which serves backward alone, makes what backward is given elsewhere.
         o.forward(
-            step, y_NO: kept.middle_ND, x_NI: kept.attended_NHd, residual_NO: x_ND, hidden_NR: kept.hidden_NR[3], rows: N, rowKeys: keys)
-        RowKernels.rmsNorm(
-            pool, kept.normed2_ND, rstd_N: kept.rstd2_N, kept.middle_ND, gain_D: gain2_D, N: N, D: hiddenSize, epsilon: epsilon)
-        gate.forward(step, y_NO: kept.gate_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[4], rows: N, rowKeys: keys)
-        up.forward(step, y_NO: kept.up_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[5], rows: N, rowKeys: keys)
+            step, y_NO: kept.middle_ND, x_NI: kept.attended_NHd, residual_NO: x_ND, hidden_NR: kept.hidden_NR[3], rows: N, isKept: y_ND == nil)
+        normalize2(pool, kept, N)
+        project([(gate, 4), (up, 5)], kept.normed2_ND)
+        gate.forward(step, y_NO: kept.gate_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[4], rows: N, isKept: true)
+        up.forward(step, y_NO: kept.up_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[5], rows: N, isKept: true)
+        multiplyGate(pool, kept, N)
+        project([(down, 6)], kept.product_NF)
+        guard let y_ND else { return }
+        down.forward(step, y_NO: y_ND, x_NI: kept.product_NF, residual_NO: kept.middle_ND, hidden_NR: kept.hidden_NR[6], rows: N)
+    }
+
+    /// Computes again what follows from the layer's input and its kept products without a matrix: the norms and the MLP's product.
+    func recomputeElementwise(_ step: StepContext, _ batch: BatchState, _ kept: LayerActivations, x_ND: UnsafePointer<Float>) {
+        let N = batch.tokenCount, pool = step.pool
+        normalize1(pool, kept, x_ND, N)
+        normalize2(pool, kept, N)
+        multiplyGate(pool, kept, N)
+    }
+
+    private func normalize1(_ pool: ThreadPool, _ kept: LayerActivations, _ x_ND: UnsafePointer<Float>, _ N: Int) {
+        RowKernels.rmsNorm(pool, kept.normed1_ND, rstd_N: kept.rstd1_N, x_ND, gain_D: gain1_D, N: N, D: hiddenSize, epsilon: epsilon)
+    }
+
+    private func normalize2(_ pool: ThreadPool, _ kept: LayerActivations, _ N: Int) {
+        RowKernels.rmsNorm(pool, kept.normed2_ND, rstd_N: kept.rstd2_N, kept.middle_ND, gain_D: gain2_D, N: N, D: hiddenSize, epsilon: epsilon)
+    }
+
+    private func multiplyGate(_ pool: ThreadPool, _ kept: LayerActivations, _ N: Int) {
         RowKernels.swiGLU(pool, kept.product_NF, gate_NF: kept.gate_NF, up_NF: kept.up_NF, count: N * geometry.intermediateSize)
-        if let y_ND {
-            down.forward(
-                step, y_NO: y_ND, x_NI: kept.product_NF, residual_NO: kept.middle_ND, hidden_NR: kept.hidden_NR[6], rows: N, rowKeys: keys)
-        } else {
-            down.projectHidden(step, hidden_NR: kept.hidden_NR[6], x_NI: kept.product_NF, rows: N, rowKeys: keys)
-        }
     }
 
     /// Turns `dx_ND` from the gradient of the layer's output into that of its input, and adds the trained tensors' gradients.

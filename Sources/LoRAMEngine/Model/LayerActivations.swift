@@ -2,30 +2,47 @@
 ///
 /// Legend: N tokens, D hidden size, H, K query and key-value heads, d head size, F MLP width, R rank.
 struct LayerActivations {
-    let rstd1_N, normed1_ND, q_NHd, k_NKd, v_NKd, attended_NHd, lse_NH: UnsafeMutablePointer<Float>
-    let middle_ND, rstd2_N, normed2_ND, gate_NF, up_NF, product_NF: UnsafeMutablePointer<Float>
+    // What matrix products and attention gave.
+    let q_NHd, k_NKd, v_NKd, attended_NHd, lse_NH, middle_ND, gate_NF, up_NF: UnsafeMutablePointer<Float>
     /// LoRA's x A^T at the seven sites, in the order of `LinearSite.inLayer`.
     let hidden_NR: [UnsafeMutablePointer<Float>]
+    // What elementwise operations give again.
+    let rstd1_N, normed1_ND, rstd2_N, normed2_ND, product_NF: UnsafeMutablePointer<Float>
 
-    /// Slices of one set of activations.
-    struct Layout {
-        private let slices: [ArenaLayout.Slice]
-        private let hidden: [ArenaLayout.Slice]
+    /// The results of products; `Derived` follows from them and the layer's input.
+    struct Products {
+        /// q, k, v, attended, middle, gate, up: what may be kept in bf16.
+        let large: [ArenaLayout.Slice]
+        let lse: ArenaLayout.Slice
+        let hidden: [ArenaLayout.Slice]
 
         init(_ arena: inout ArenaLayout, _ geometry: LayerGeometry, config: LlamaConfig, tokens N: Int, rank: Int) {
-            let D = config.hiddenSize, query = geometry.headCount * config.headDim, key = geometry.keyValueHeadCount * config.headDim
-            let F = geometry.intermediateSize
-            slices = [N, N * D, N * query, N * key, N * key, N * query, N * geometry.headCount, N * D, N, N * D, N * F, N * F, N * F]
-                .map { arena.reserve($0) }
+            large = Self.widths(geometry, config).map { arena.reserve(N * $0) }
+            lse = arena.reserve(N * geometry.headCount)
             hidden = LinearSite.inLayer.map { _ in arena.reserve(N * rank) }
         }
 
-        func bind(_ arena: Arena) -> LayerActivations {
-            let p = slices.map { arena.pointer($0) as UnsafeMutablePointer<Float> }
-            return LayerActivations(
-                rstd1_N: p[0], normed1_ND: p[1], q_NHd: p[2], k_NKd: p[3], v_NKd: p[4], attended_NHd: p[5], lse_NH: p[6], middle_ND: p[7],
-                rstd2_N: p[8], normed2_ND: p[9], gate_NF: p[10], up_NF: p[11], product_NF: p[12], hidden_NR: hidden.map { arena.pointer($0) })
+        static func widths(_ geometry: LayerGeometry, _ config: LlamaConfig) -> [Int] {
+            let query = geometry.headCount * config.headDim, key = geometry.keyValueHeadCount * config.headDim
+            return [query, key, key, query, config.hiddenSize, geometry.intermediateSize, geometry.intermediateSize]
         }
+    }
+
+    struct Derived {
+        let slices: [ArenaLayout.Slice]
+
+        init(_ arena: inout ArenaLayout, _ geometry: LayerGeometry, config: LlamaConfig, tokens N: Int) {
+            slices = [N, N * config.hiddenSize, N, N * config.hiddenSize, N * geometry.intermediateSize].map { arena.reserve($0) }
+        }
+    }
+
+    init(_ arena: Arena, _ products: Products, _ derived: Derived) {
+        func pointers(_ slices: [ArenaLayout.Slice]) -> [UnsafeMutablePointer<Float>] { slices.map { arena.pointer($0) } }
+        let p = pointers(products.large), e = pointers(derived.slices)
+        (q_NHd, k_NKd, v_NKd, attended_NHd, middle_ND, gate_NF, up_NF) = (p[0], p[1], p[2], p[3], p[4], p[5], p[6])
+        lse_NH = arena.pointer(products.lse)
+        hidden_NR = pointers(products.hidden)
+        (rstd1_N, normed1_ND, rstd2_N, normed2_ND, product_NF) = (e[0], e[1], e[2], e[3], e[4])
     }
 }
 

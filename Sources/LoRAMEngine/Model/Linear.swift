@@ -22,42 +22,40 @@ struct Linear {
         let bGradientOffset: Int
         /// Key of this site's dropout decisions.
         let dropoutKey: UInt64
+
+        /// What dropout does to the site's input; nil where there is none.
+        func dropout(_ step: StepContext, _ rowKeys: UnsafePointer<UInt64>) -> loram_dropout_mask? {
+            step.dropout.map { loram_dropout_mask(row_keys: rowKeys, key: dropoutKey, threshold: $0.threshold, scale: $0.scale) }
+        }
     }
 
-    /// y = residual + x W^T + s hidden B^T. `residual` [N, O] may be nil. Writes `hidden_NR` where there are low-rank matrices.
+    /// y = residual + x W^T + s hidden B^T, with `hidden_NR` as `projectHidden` left it. `residual` [N, O] may be nil. `isKept`: backward
+    /// needs y, which under bf16 compute is therefore rounded.
     func forward(
         _ step: StepContext, y_NO: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, residual_NO: UnsafePointer<Float>? = nil,
-        hidden_NR: UnsafeMutablePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>
+        hidden_NR: UnsafePointer<Float>, rows rowCount: Int, isKept: Bool = false
     ) {
-        projectHidden(step, hidden_NR: hidden_NR, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys)
         if let residual_NO { RowKernels.copy(step.pool, y_NO, residual_NO, count: rowCount * outCount) }
         let product = lowRank.map {
-            loram_low_rank(
-                left: UnsafePointer(hidden_NR), left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
+            loram_low_rank(left: hidden_NR, left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
         }
         step.products.forward(
-            y_NO, x_NI, weight_OI, rows: rowCount, accumulate: residual_NO != nil, lowRank: product)
+            y_NO, x_NI, weight_OI, rows: rowCount, accumulate: residual_NO != nil, rounds: isKept && step.products.keepsBF16, lowRank: product)
     }
 
-    /// Only hidden = dropout(x) A^T, for a recomputation that does not need y.
-    func projectHidden(
-        _ step: StepContext, hidden_NR: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>
+    /// hidden = dropout(x) A^T for sites that have the same input: one reading of x, unless each drops its own part of it.
+    static func projectHidden(
+        _ step: StepContext, _ sites: [(linear: Linear, hidden_NR: UnsafeMutablePointer<Float>)], x_NI: UnsafePointer<Float>, rows rowCount: Int,
+        rowKeys: UnsafePointer<UInt64>
     ) {
-        guard let lowRank else { return }
-        guard let dropout = step.dropout else {
-            return step.products.project(hidden_NR, x_NI, lowRank.a_RI, rows: rowCount, columns: inCount, rank: lowRank.rank)
-        }
-        step.pool.runBlocks(rowCount, of: 128) { rows, worker in
-            let hidden = hidden_NR + rows.lowerBound * lowRank.rank
-            let x = x_NI + rows.lowerBound * inCount, tile = step.scratch(worker)
-            for column in stride(from: 0, to: inCount, by: 512) {
-                let width = min(512, inCount - column)
-                loram_dropout(
-                    tile, width, x + column, inCount, rows.count, column, width, rowKeys + rows.lowerBound, lowRank.dropoutKey,
-                    dropout.threshold, dropout.scale, 0)
-                MatrixProduct.tile(
-                    rows.count, lowRank.rank, width, tile, width, lowRank.a_RI + column, inCount, transposeB: true, hidden, lowRank.rank,
-                    accumulate: column > 0)
+        let factors = sites.compactMap { site in site.linear.lowRank.map { (h_NR: site.hidden_NR, a_RI: $0.a_RI, rank: $0.rank, lowRank: $0) } }
+        guard let columns = sites.first?.linear.inCount, !factors.isEmpty else { return }
+        if step.dropout == nil, factors.reduce(0, { $0 + $1.rank }) <= Int(LORAM_MAX_RANK) {
+            step.products.project(x_NI, rows: rowCount, columns: columns, factors.map { ($0.h_NR, $0.a_RI, $0.rank) }, dropout: nil)
+        } else {
+            for factor in factors {
+                step.products.project(
+                    x_NI, rows: rowCount, columns: columns, [(factor.h_NR, factor.a_RI, factor.rank)], dropout: factor.lowRank.dropout(step, rowKeys))
             }
         }
     }
@@ -81,20 +79,9 @@ struct Linear {
                 left: UnsafePointer(hiddenGradient_NR), left_stride: $0.rank, right: $0.a_RI, right_stride: inCount, rank: $0.rank, scale: 1)
         }
         step.products.inputGradient(dx_NI, dy_NO, weight_OI, rows: rowCount, accumulate: accumulate, lowRank: product)
-        guard let lowRank, let dropout = step.dropout else { return }
-        // dx += dropout(hiddenGradient A): the mask stands between the two, so it is no part of the product above.
-        step.pool.runBlocks(rowCount, of: 128) { rows, worker in
-            let tile = step.scratch(worker)
-            for column in stride(from: 0, to: inCount, by: 512) {
-                let width = min(512, inCount - column)
-                MatrixProduct.tile(
-                    rows.count, width, lowRank.rank, hiddenGradient_NR + rows.lowerBound * lowRank.rank, lowRank.rank, lowRank.a_RI + column,
-                    inCount, tile, width, accumulate: false)
-                loram_dropout(
-                    dx_NI + rows.lowerBound * inCount + column, inCount, tile, width, rows.count, column, width, rowKeys + rows.lowerBound,
-                    lowRank.dropoutKey, dropout.threshold, dropout.scale, 1)
-            }
-        }
+        // The mask stands between the factors and dx, so the term is no part of the product above.
+        guard let lowRank, let dropout = lowRank.dropout(step, rowKeys) else { return }
+        step.products.addDropped(dx_NI, hiddenGradient_NR, lowRank.a_RI, rows: rowCount, columns: inCount, rank: lowRank.rank, dropout: dropout)
     }
 
     /// hiddenGradient = s dy B; dB += s dy^T hidden; dA += hiddenGradient^T dropout(x).
@@ -105,21 +92,8 @@ struct Linear {
         let rank = lowRank.rank, products = step.products
         products.projectTransposed(hiddenGradient_NR, dy_NO, lowRank.b_OR, rows: rowCount, columns: outCount, rank: rank, scale: lowRank.scale)
         products.gradientB(step.gradients + lowRank.bGradientOffset, dy_NO, hidden_NR, rows: rowCount, columns: outCount, rank: rank, scale: lowRank.scale)
-        let dA_RI = step.gradients + lowRank.aGradientOffset
-        guard let dropout = step.dropout else {
-            return products.gradientA(dA_RI, hiddenGradient_NR, x_NI, rows: rowCount, columns: inCount, rank: rank)
-        }
-        step.pool.runBlocks(inCount, of: 256) { columns, worker in
-            let tile = step.scratch(worker)
-            for row in stride(from: 0, to: rowCount, by: 512) {
-                let height = min(512, rowCount - row)
-                loram_dropout(
-                    tile, columns.count, x_NI + row * inCount + columns.lowerBound, inCount, height, columns.lowerBound, columns.count,
-                    rowKeys + row, lowRank.dropoutKey, dropout.threshold, dropout.scale, 0)
-                MatrixProduct.tile(
-                    rank, columns.count, height, hiddenGradient_NR + row * rank, rank, transposeA: true, tile, columns.count,
-                    dA_RI + columns.lowerBound, inCount, accumulate: true)
-            }
-        }
+        products.gradientA(
+            step.gradients + lowRank.aGradientOffset, hiddenGradient_NR, x_NI, rows: rowCount, columns: inCount, rank: rank,
+            dropout: lowRank.dropout(step, rowKeys))
     }
 }

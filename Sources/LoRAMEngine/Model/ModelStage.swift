@@ -30,10 +30,7 @@ public final class ModelStage {
     private let layers: [DecoderLayer]
     private let head: OutputHead?
     private let batches: [BatchState]
-    /// [slot][0 ... layers]: the residual stream before each layer; the entry behind the last is the last stage's output.
-    private let streams: [[UnsafeMutablePointer<Float>]]
-    /// [slot][layer], or one shared list of one or all layers, by recomputation.
-    private let activations: [[LayerActivations]]
+    private let store: ActivationStore
     private let scratch: BackwardScratch?
     private let gradientStream: UnsafeMutablePointer<Float>?
     private var recomputedSlot: Int?
@@ -56,7 +53,7 @@ public final class ModelStage {
         self.capacity = capacity
         self.pool = pool
 
-        let weights = try StageWeights(source: source, range: range, training: training, storage: storage)
+        let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
         self.weights = weights
         layout = weights.layout
         parameters = weights.parameters
@@ -69,8 +66,8 @@ public final class ModelStage {
         workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
 
         batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
-        streams = buffers.streams.map { $0.map { arena.pointer($0) } }
-        activations = buffers.activations.map { $0.map { $0.bind(arena) } }
+        store = ActivationStore(
+            buffers.store, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
         scratch = buffers.backward?.bind(arena)
         gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
@@ -78,7 +75,8 @@ public final class ModelStage {
             kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(buffers.products, as: UInt8.self)),
             workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), dropout: dropout, gradients: weights.parameters)
+            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.scratchCount, dropout: dropout,
+            gradients: weights.parameters)
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
@@ -123,23 +121,30 @@ public final class ModelStage {
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
         step.dropout = evaluating ? nil : dropout
         if let embedding_VD, range.isFirst {
-            RowKernels.embedding(pool, stream(slot, 0), table: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
+            RowKernels.embedding(pool, store.stream(slot: slot, 0), table: embedding_VD, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
         } else if let input {
-            RowKernels.copy(pool, stream(slot, 0), input, count: count)
+            RowKernels.copy(pool, store.stream(slot: slot, 0), input, count: count)
         }
+        let keeps = training.isTraining && !evaluating
         for index in layers.indices {
-            let target = index == layers.count - 1 ? output ?? stream(slot, index + 1) : stream(slot, index + 1)
-            layers[index].forward(step, batch, kept(slot, index), y_ND: target, x_ND: stream(slot, index))
+            let x = store.stream(slot: slot, index)
+            let y = index == layers.count - 1 ? output ?? store.output(slot: slot) : store.stream(slot: slot, index + 1)
+            if keeps { store.keepInput(pool, slot: slot, layer: index, tokens: batch.tokenCount) }
+            layers[index].forward(step, batch, store.activations(slot: slot, layer: index), y_ND: y, x_ND: x)
+            if keeps, capacity.recomputation != .full { store.keep(pool, slot: slot, layer: index, tokens: batch.tokenCount) }
         }
-        if layers.isEmpty, let output { RowKernels.copy(pool, output, stream(slot, 0), count: count) }
+        if layers.isEmpty, let output { RowKernels.copy(pool, output, store.output(slot: slot), count: count) }
     }
 
     /// Computes a slot's activations again before its gradient arrives. Needs `recomputesAhead`.
     public func recompute(slot: Int) {
         guard capacity.recomputation == .full else { return }
         precondition(capacity.recomputesAhead, "the stage was not planned for recomputation ahead")
+        let batch = batches[slot], tokens = batch.tokenCount
         for index in layers.indices {
-            layers[index].forward(step, batches[slot], kept(slot, index), y_ND: nil, x_ND: stream(slot, index))
+            let x = store.input(pool, slot: slot, layer: index, tokens: tokens)
+            layers[index].forward(step, batch, store.activations(slot: slot, layer: index), y_ND: nil, x_ND: x)
+            store.keep(pool, slot: slot, layer: index, tokens: tokens)
         }
         recomputedSlot = slot
     }
@@ -159,16 +164,20 @@ public final class ModelStage {
         let dx = inputGradient ?? gradientStream
         var loss = 0.0
         if let head {
-            loss = head.loss(step, batch, x_ND: stream(slot, layers.count), dx_ND: dx)
+            loss = head.loss(step, batch, x_ND: store.output(slot: slot), dx_ND: dx)
         } else if let outputGradient {
             RowKernels.copy(pool, dx, outputGradient, count: count)
         }
         try finished?(firstOffsets[layers.count])
         let needsInputGradient = inputGradient != nil || embeddingGradientOffset != nil
         for index in layers.indices.reversed() {
-            let kept = kept(slot, index), x = stream(slot, index)
+            let kept = store.activations(slot: slot, layer: index)
+            let x = store.input(pool, slot: slot, layer: index, tokens: batch.tokenCount)
             if capacity.recomputation == .full, recomputedSlot != slot {
                 layers[index].forward(step, batch, kept, y_ND: nil, x_ND: x)
+            } else {
+                store.restore(pool, slot: slot, layer: index, tokens: batch.tokenCount)
+                if store.derivesAgain { layers[index].recomputeElementwise(step, batch, kept, x_ND: x) }
             }
             layers[index].backward(
                 step, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
@@ -187,23 +196,13 @@ public final class ModelStage {
     /// Sum of -log p over the slot's labelled positions, without gradients.
     public func evaluateLoss(slot: Int) -> Double {
         guard let head else { preconditionFailure("only the last stage knows the loss") }
-        return head.loss(step, batches[slot], x_ND: stream(slot, layers.count), dx_ND: nil)
+        return head.loss(step, batches[slot], x_ND: store.output(slot: slot), dx_ND: nil)
     }
 
     /// logits [N, V] of every token of the slot.
     public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
         guard let head else { preconditionFailure("only the last stage knows the logits") }
         let batch = batches[slot]
-        head.logits(step, batch, x_ND: stream(slot, layers.count), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
-    }
-
-    private func stream(_ slot: Int, _ index: Int) -> UnsafeMutablePointer<Float> {
-        let list = streams[slot]
-        return training.isTraining ? list[index] : list[index % 2]
-    }
-
-    private func kept(_ slot: Int, _ layer: Int) -> LayerActivations {
-        let list = activations[activations.count == 1 ? 0 : slot]
-        return list[list.count == 1 ? 0 : layer]
+        head.logits(step, batch, x_ND: store.output(slot: slot), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
     }
 }

@@ -48,7 +48,8 @@ struct OutputHead {
         for start in stride(from: 0, to: M, by: chunk) {
             let count = min(chunk, M - start), keys = batch.targetRowKeys_M + start
             let normed = buffers.normed_MD + start * D, labels = batch.targetLabels_M + start
-            projection.forward(step, y_NO: buffers.logits_CV, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: keys)
+            Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: keys)
+            projection.forward(step, y_NO: buffers.logits_CV, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count)
             step.pool.runBlocks(count, of: 4) { rows, _ in
                 loram_cross_entropy(
                     buffers.logits_CV + rows.lowerBound * V, buffers.losses_C + rows.lowerBound, labels + rows.lowerBound, rows.count, V,
@@ -84,9 +85,9 @@ struct OutputHead {
         rows.withUnsafeBufferPointer { gatherAndNormalize(step, x_ND, rows: $0.baseAddress!, count: rows.count) }
         let chunk = Self.chunkRows(vocabularySize: vocabularySize)
         for start in stride(from: 0, to: rows.count, by: chunk) {
-            projection.forward(
-                step, y_NO: logits + start * vocabularySize, x_NI: buffers.normed_MD + start * hiddenSize, hidden_NR: buffers.hidden_CR,
-                rows: min(chunk, rows.count - start), rowKeys: batch.rowKeys_N)
+            let count = min(chunk, rows.count - start), normed = buffers.normed_MD + start * hiddenSize
+            Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: batch.rowKeys_N)
+            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count)
         }
     }
 

@@ -3,14 +3,13 @@
 /// Legend: N tokens of a micro-batch, D hidden size.
 struct StageBuffers {
     let batches: [BatchState.Layout]
-    /// [slot][0 ... layers]; in evaluation two buffers take turns as the residual stream.
-    let streams: [[ArenaLayout.Slice]]
-    /// [slot][layer], or one shared list of one or all layers, by recomputation.
-    let activations: [[LayerActivations.Layout]]
+    let store: ActivationStore.Layout
     let backward: BackwardScratch.Layout?
     let gradientStream: ArenaLayout.Slice?
     let head: OutputHead.Buffers.Layout?
     let workerScratch: ArenaLayout.Slice
+    /// Floats of it that each worker has.
+    let scratchCount: Int
     let products: ArenaLayout.Slice
     let arena: ArenaLayout
     /// Of the arena: what lies between the forward and the backward pass of a micro-batch.
@@ -24,22 +23,14 @@ struct StageBuffers {
         let forwardOnly = !training.isTraining
         var work = ArenaLayout()
         batches = (0..<capacity.slots).map { _ in BatchState.Layout(&work, capacity: N) }
-        streams = (0..<capacity.slots).map { _ in
-            (0..<(forwardOnly ? 2 : geometries.count + 1)).map { _ in work.reserve(N * D) }
-        }
-        func kept(_ geometry: LayerGeometry) -> LayerActivations.Layout {
-            LayerActivations.Layout(&work, geometry, config: config, tokens: N, rank: rank)
-        }
-        switch (forwardOnly, capacity.recomputation) {
-        case (false, .none): activations = (0..<capacity.slots).map { _ in geometries.map(kept) }
-        case (false, .full) where capacity.recomputesAhead: activations = [geometries.map(kept)]
-        default: activations = [[kept(Self.widest(geometries))]]
-        }
+        store = ActivationStore.Layout(
+            &work, geometries, config: config, capacity: capacity, compute: kernels.type, rank: rank, forwardOnly: forwardOnly)
         activationByteCount = work.byteCount
         backward = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
         gradientStream = forwardOnly ? nil : work.reserve(N * D)
         head = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
-        workerScratch = work.reserve(workers * StepContext.scratchCount)
+        scratchCount = (Attention.scratchCount(kernels, headDim: config.headDim) + 15) / 16 * 16
+        workerScratch = work.reserve(workers * scratchCount)
         products = work.reserve(
             Self.productByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: workers), of: UInt8.self)
         arena = work
@@ -62,11 +53,5 @@ struct StageBuffers {
         }
         let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
         return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
-    }
-
-    private static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {
-        LayerGeometry(
-            headCount: geometries.map(\.headCount).max() ?? 1, keyValueHeadCount: geometries.map(\.keyValueHeadCount).max() ?? 1,
-            intermediateSize: geometries.map(\.intermediateSize).max() ?? 1)
     }
 }

@@ -47,6 +47,8 @@ public enum Training: Sendable, Equatable {
 public enum Recomputation: String, Sendable, CaseIterable {
     /// One input per layer; the rest is computed again in the backward pass.
     case full
+    /// All but what elementwise operations give: norms and the MLP's product are computed again, no matrix product is.
+    case selective
     /// Everything.
     case none
 }

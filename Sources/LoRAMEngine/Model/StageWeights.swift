@@ -6,7 +6,7 @@ struct StageWeights {
     let parameters: UnsafeMutablePointer<Float>
     private let trained: [String: ParameterLayout.Tensor]
 
-    init(source: any TensorSource, range: StageRange, training: Training, storage: WeightStorage) throws {
+    init(source: any TensorSource, range: StageRange, training: Training, storage: WeightStorage, pool: ThreadPool) throws {
         let config = source.config
         let names = Self.weights(of: range, config)
         layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
@@ -20,7 +20,7 @@ struct StageWeights {
             try source.copyFloats(tensor.tiedTo ?? name, shape: shape, rows: nil, into: parameters + tensor.offset)
         }
         frozen = try FrozenWeights(
-            source: source, tensors: names.filter { !Self.isTrained($0.name, training, config) }, storage: storage)
+            source: source, tensors: names.filter { !Self.isTrained($0.name, training, config) }, storage: storage, pool: pool)
     }
 
     /// A norm's gain.

@@ -2,18 +2,16 @@
 struct StepContext {
     let pool: ThreadPool
     let products: LinearProducts
-    /// First worker's scratch; each has `scratchCount` floats.
+    /// First worker's scratch; each has `scratchCount` floats, as many as attention needs.
     let scratchBase: UnsafeMutablePointer<Float>
+    let scratchCount: Int
     /// Nil when evaluating or when the dropout probability is 0.
     var dropout: DropoutRate?
     /// Gradient buffer that this micro-batch adds to, laid out as the stage's `ParameterLayout`.
     var gradients: UnsafeMutablePointer<Float>
 
-    /// A 512 x 512 tile, or the score tiles of one attention block.
-    static let scratchCount = 512 * 512
-
     @inline(__always)
-    func scratch(_ worker: Int) -> UnsafeMutablePointer<Float> { scratchBase + worker * Self.scratchCount }
+    func scratch(_ worker: Int) -> UnsafeMutablePointer<Float> { scratchBase + worker * scratchCount }
 }
 
 /// Dropout probability in the kernel's terms: 16 random bits below `threshold` drop an element, the kept ones grow by `scale`.

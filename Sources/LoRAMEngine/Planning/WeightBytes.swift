@@ -33,8 +33,8 @@ extension ModelReference {
         return WeightBytes(quantizer: Quantizer(double: quantization.doubleQuantization))
     }
 
-    /// Its frozen weights can stay in mapped files.
-    public var isMappable: Bool {
+    /// Its weights are in files.
+    public var isFile: Bool {
         if case .checkpoint = origin { true } else { false }
     }
 }

@@ -1,4 +1,9 @@
 extension Checkpoint {
+    /// Whether a directory's config.json says that its weights are NF4; false also where it cannot be read.
+    static func isQuantized(_ directory: String) -> Bool {
+        (try? QuantizationConfig(ConfigFields(file: "\(directory)/\(configName)"))) != nil
+    }
+
     /// Whether a weight is stored in NF4: its quantization state lies beside it.
     func isNF4(_ name: String) -> Bool {
         quantization != nil && contains(name + NF4Tensor.Part.state.rawValue)

@@ -35,6 +35,10 @@ public enum QuantizationRun {
 
     /// - Throws: errors of the recipe, the model and the files.
     public static func run(_ recipe: Recipe, output: String) throws -> Report {
+        guard recipe.quantization.type == .nf4 else {
+            throw RecipeError.outOfRange(
+                key: "quantization.type", expected: "nf4 for the quantize command", found: recipe.quantization.type.rawValue, place: "recipe")
+        }
         let model = try ModelReference.open(try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed)
         let pool = try ThreadPool(threadCount: recipe.parallel.threads.given ?? Machine.availableProcessorCount)
         var progress = ByteProgress(verb: "quantized")

@@ -5,6 +5,7 @@ public struct ComputeRecipe: RecipeSection {
     public enum Recompute: String, RecipeWord {
         /// One input per layer is kept.
         case full
+        /// All but what elementwise operations give again.
         case selective
         case none
     }
@@ -26,8 +27,8 @@ public struct ComputeRecipe: RecipeSection {
         case resident
     }
 
-    /// Default f32 until bf16 exists.
-    public var type = ComputeType.f32
+    /// `evaluate` takes f32 where this is not given, unless the weights are 4-bit.
+    public var type = ComputeType.bf16
     public var recompute = Recompute.full
     public var kernels = Kernels.auto
     public var weights = Weights.auto
@@ -52,8 +53,8 @@ public struct QuantizationRecipe: RecipeSection {
         case bitsandbytesCPU = "bitsandbytes_cpu"
     }
 
-    /// Default none until NF4 exists.
-    public var type = Kind.none
+    /// What `train` does to a checkpoint that is not quantized, and `quantize` makes.
+    public var type = Kind.nf4
     /// Quantize the block maxima too.
     public var double = true
     /// How double quantization picks the code of a block maximum.

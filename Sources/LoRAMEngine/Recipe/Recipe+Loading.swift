@@ -2,9 +2,26 @@ extension Recipe {
     /// Reads a recipe file (nil: only defaults), applies `--set` overrides in their order, and checks everything that can be
     /// checked without the model and the data: keys, types, ranges, keys that go together, features that exist.
     ///
-    /// - Parameter planning: for counts alone: any method of pruning and quantization is fine, also one that cannot be run yet.
-    public static func load(file path: String?, overrides: [String] = [], planning: Bool = false) throws(RecipeError) -> Recipe {
-        try load(document: path.map { path throws(RecipeError) in try RecipeNode.parse(file: path) }, overrides: overrides, planning: planning)
+    /// - Parameters:
+    ///   - forScoring: for a command that only runs the model: unless the recipe says otherwise it computes in f32, or in bf16 on
+    ///     weights that are stored in 4 bit.
+    ///   - planning: for counts alone: any method of pruning and quantization is fine, also one that cannot be run yet.
+    public static func load(
+        file path: String?, overrides: [String] = [], forScoring: Bool = false, planning: Bool = false
+    ) throws(RecipeError) -> Recipe {
+        let document = try path.map { path throws(RecipeError) in try RecipeNode.parse(file: path) }
+        var recipe = try load(document: document, overrides: overrides, planning: planning)
+        if forScoring, try !gives("compute", "type", document, overrides) {
+            recipe.compute.type = recipe.model.map { Checkpoint.isQuantized($0) } == true ? .bf16 : .f32
+        }
+        return recipe
+    }
+
+    /// Whether a key is there, not left to its default.
+    private static func gives(_ section: String, _ key: String, _ document: RecipeNode?, _ overrides: [String]) throws(RecipeError) -> Bool {
+        var document = document ?? RecipeNode(.null)
+        for override in overrides { try document.apply(override: override) }
+        return document[section]?[key].map { $0.content != .null } ?? false
     }
 
     /// Like `load(file:)`, from text. `name` stands for the file in error messages.

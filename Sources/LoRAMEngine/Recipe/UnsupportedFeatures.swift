@@ -11,11 +11,6 @@ enum UnsupportedFeatures {
 
     static let table: [Row] =
         [
-            Row(key: "quantization.type", supported: "none") { refuse($0.quantization.type, unless: [.none]) },
-            Row(key: "compute.recompute", supported: "full or none") { refuse($0.compute.recompute, unless: [.full, .none]) },
-            Row(key: "compute.weights", supported: "auto, mapped or resident") {
-                refuse($0.compute.weights, unless: [.auto, .mapped, .resident])
-            },
             Row(key: "recovery.merge", supported: "false; the adapter itself is recovered") { $0.recovery.merge ? "true" : nil },
             Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
                 refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])

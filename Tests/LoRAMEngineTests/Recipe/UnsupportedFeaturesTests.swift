@@ -3,9 +3,7 @@ import Testing
 
 @Suite struct UnsupportedFeaturesTests {
     @Test(arguments: [
-        ("quantization.type=nf4", "quantization.type"), ("recovery.merge=true", "recovery.merge"),
-        ("compute.recompute=selective", "compute.recompute"),
-        ("compute.weights=shared", "compute.weights"), ("parallel.pipeline=interleaved", "parallel.pipeline"),
+        ("recovery.merge=true", "recovery.merge"), ("parallel.pipeline=interleaved", "parallel.pipeline"),
         ("parallel.pipeline=zb-h1", "parallel.pipeline"), ("parallel.chunks=2", "parallel.chunks"),
         ("parallel.coordinator=dedicated", "parallel.coordinator"), ("parallel.storage=local", "parallel.storage"),
         ("lora.mask=recovery", "lora.mask"), ("lora.mask=training", "lora.mask"), ("pruning.method=stru", "pruning.method"),

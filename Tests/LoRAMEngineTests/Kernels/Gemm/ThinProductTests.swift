@@ -48,7 +48,7 @@ import Testing
                         loram_thin_factor(a: firstValues.baseAddress, a_stride: first.stride, rank: shape.rank, h: h, h_stride: before.stride, scale: 0.5),
                         loram_thin_factor(a: secondValues.baseAddress, a_stride: second.stride, rank: shape.rank + 2, h: h + shape.rank, h_stride: before.stride, scale: -2),
                     ]
-                    return loram_thin_project(execution, x.values, x.stride, shape.tokens, shape.width, factors, 2)
+                    return loram_thin_project(execution, x.values, x.stride, shape.tokens, shape.width, factors, 2, nil)
                 }
             }
         }
@@ -77,7 +77,7 @@ import Testing
         let wide = Matrix(shape.tokens, shape.width, gap: 1, random: &random), thin = Matrix(shape.tokens, shape.rank, gap: 2, random: &random)
         let beforeA = Matrix(shape.rank, shape.width, gap: 3, random: &random), beforeB = Matrix(shape.width, shape.rank, gap: 1, random: &random)
         let a = run(kernels, shape, rank: shape.rank, before: beforeA) {
-            loram_thin_gradient_a($0, $1, beforeA.stride, thin.values, thin.stride, wide.values, wide.stride, shape.tokens, shape.width, shape.rank, 0.5)
+            loram_thin_gradient_a($0, $1, beforeA.stride, thin.values, thin.stride, wide.values, wide.stride, shape.tokens, shape.width, shape.rank, 0.5, nil)
         }
         let b = run(kernels, shape, rank: shape.rank, before: beforeB) {
             loram_thin_gradient_b($0, $1, beforeB.stride, wide.values, wide.stride, thin.values, thin.stride, shape.tokens, shape.width, shape.rank, 0.5)
