@@ -14,7 +14,11 @@ final class Project: Sendable {
     /// Records with `text`.
     let texts: String
 
+    /// The model's head is its embedding.
+    let tied: Bool
+
     init(layers: Int = 4, hidden: Int = 32, tied: Bool = false, sampleCount: Int = 48, sampleLength: ClosedRange<Int> = 5...24) throws {
+        self.tied = tied
         directory = try TemporaryDirectory()
         model = directory.path("model")
         tokens = directory.path("tokens.jsonl")

@@ -49,7 +49,7 @@ struct StoriesTests {
                     ("data.packing", "true"), ("data.evaluation", "[{name: stories, path: \(heldOut)}]"), ("batch.global", "16"), ("batch.micro", "2"),
                     ("optimizer.learning_rate", "0.01"), ("schedule.warmup_steps", "2"), ("schedule.steps", "20"), ("evaluation.every", "10"),
                     ("parallel.stages", "2"), ("parallel.replicas", "2"), ("parallel.threads", "1"),
-                ]), ranks: 4)
+                ] + plainNumbers), ranks: 4)
         #expect(trained.exitCode == 0, "\(trained.standardError)")
         // The model ties its head to the embedding: said once.
         #expect(trained.errorLines(containing: "leave lm_head out").count == 1)
