@@ -62,8 +62,8 @@ struct Plan: ParsableCommand {
         // The authors' ratio for the method, where none is given with it.
         let ratio = ratio ?? (method == PruningRecipe.Method.unst.rawValue && recipe.recipe == nil ? 0.55 : nil)
         // Without a recipe quantization is what the flags say, or none.
-        return (recipe.recipe == nil ? ["quantization.type=none"] : [])
-            + recipe.overrides(
+        let defaults = recipe.recipe == nil ? ["quantization.type=none"] : []
+        let given = recipe.overrides(
             texts: [
                 ("model", model), ("pruning.method", method), ("pruning.pattern", pattern), ("quantization.type", quantization),
                 ("compute.recompute", recompute),
@@ -72,7 +72,8 @@ struct Plan: ParsableCommand {
                 ("pruning.ratio", ratio), ("pruning.keep_first", keepFirst), ("pruning.keep_last", keepLast), ("lora.rank", rank),
                 ("parallel.stages", stages), ("parallel.replicas", replicas), (phasePrefix + "batch.micro", micro),
                 (phasePrefix + "data.length", length),
-            ]) + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
+            ])
+        return defaults + given + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
     }
 }
 

@@ -26,7 +26,8 @@ enum StageStorage {
     ///
     /// - Parameter quantizes: the recipe's quantization applies (training an adapter), not only the form that the checkpoint has.
     static func resolve(_ recipe: Recipe, model: ModelReference, quantizes: Bool, seat: ProcessGrid.Seat) throws -> WeightStorage {
-        var quantizer = quantizes ? recipe.quantizer : nil
+        var quantizer: Quantizer?
+        if quantizes, recipe.quantization.type == .nf4 { quantizer = Quantizer(recipe.quantization) }
         var isFile = false, isRemote = false
         if case .checkpoint(let checkpoint) = model.origin {
             if checkpoint.quantization != nil { quantizer = nil }
@@ -48,15 +49,4 @@ enum StageStorage {
             return WeightStorage(place: .shared(SharedNodeMemory(node: node)), quantizer: quantizer)
         }
     }
-
-    /// Whether `resolve` will map the weights, as far as one rank can say before there is a grid.
-    static func isMapped(_ recipe: Recipe, model: ModelReference, quantizes: Bool) -> Bool {
-        guard case .checkpoint(let checkpoint) = model.origin, [.auto, .mapped].contains(recipe.compute.weights) else { return false }
-        return checkpoint.quantization != nil || !quantizes || recipe.quantizer == nil
-    }
-}
-
-extension Recipe {
-    /// What `quantization` makes of plain weights; nil where it leaves them.
-    var quantizer: Quantizer? { quantization.type == .nf4 ? Quantizer(quantization) : nil }
 }

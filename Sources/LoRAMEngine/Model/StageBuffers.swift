@@ -7,7 +7,6 @@ struct StageBuffers {
     let backward: BackwardScratch.Layout?
     let gradientStream: ArenaLayout.Slice?
     let head: OutputHead.Buffers.Layout?
-    /// Of all workers; floats of each.
     let workerScratch: ArenaLayout.Slice
     /// Floats of it that each worker has.
     let scratchCount: Int

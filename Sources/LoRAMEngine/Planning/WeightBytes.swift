@@ -27,9 +27,9 @@ public struct WeightBytes: Sendable, Equatable {
 }
 
 extension ModelReference {
-    /// How this model's weights are held: as they are stored, or quantized while they are loaded.
-    public func weightBytes(quantizer: Quantizer? = nil) -> WeightBytes {
-        guard case .checkpoint(let checkpoint) = origin, let quantization = checkpoint.quantization else { return WeightBytes(quantizer: quantizer) }
+    /// How this model's weights are stored.
+    public var weightBytes: WeightBytes {
+        guard case .checkpoint(let checkpoint) = origin, let quantization = checkpoint.quantization else { return WeightBytes() }
         return WeightBytes(quantizer: Quantizer(double: quantization.doubleQuantization))
     }
 
