@@ -16,14 +16,16 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CLoRAMKernels"),
         .target(
             name: "LoRAMEngine",
             dependencies: [
-                "CLoRAMKernels", "COpenBLAS",
+                "CLoRAMKernels", "COpenBLAS", "CZstd",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Yams", package: "Yams"),
-            ]),
+            ],
+            exclude: ["Compression/FORMAT.md"]),
         .target(name: "LoRAMDist", dependencies: ["LoRAMEngine", "CMPI"]),
         .executableTarget(
             name: "loram-mpi",

@@ -52,15 +52,13 @@ struct Plan: ParsableCommand {
             (options.phase, options.nodes, options.cores, options.memory) = (phase, nodes, cores, memory)
             options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("data.length") }
             (options.gigaflops, options.bandwidth) = (gflops, bandwidth)
-            let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides, planning: true), options)
+            let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides), options)
             if json { report.json.printLine() } else { print(report) }
         }
     }
 
     private var overrides: [String] {
         let phasePrefix = phase == .align ? "alignment." : ""
-        // The authors' ratio for the method, where none is given with it.
-        let ratio = ratio ?? (method == PruningRecipe.Method.unst.rawValue && recipe.recipe == nil ? 0.55 : nil)
         // Without a recipe quantization is what the flags say, or none.
         let defaults = recipe.recipe == nil ? ["quantization.type=none"] : []
         let given = recipe.overrides(

@@ -27,7 +27,7 @@ struct PlanTests {
     @Test func checkpointsAreTakenAsTheyAre() throws {
         let project = try Project()
         let base = try project.writeCheckpoint("base"), pruned = project.path("pruned"), quantized = project.path("quantized")
-        let pruning = ["--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"]
+        let pruning = ["--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"]
         for command in [["prune", "--model", base, "--output", pruned] + pruning, ["quantize", "--model", pruned, "--output", quantized]] {
             #expect(try CommandRun.run(command).exitCode == 0)
         }

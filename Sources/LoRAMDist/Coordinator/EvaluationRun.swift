@@ -22,7 +22,7 @@ public enum EvaluationRun {
     /// All ranks call this.
     public static func perplexity(_ job: Job, _ settings: Settings) throws -> Evaluator.Result {
         job.marker.mark("reading model and data")
-        let (model, adapter, data) = try job.world.together {
+        let (model, adapter, masks, data) = try job.world.together {
             let model = try ModelReference.open(settings.model, syntheticSeed: settings.syntheticSeed)
             let config = model.config
             guard settings.data.length <= config.maxPositionCount else {
@@ -30,11 +30,12 @@ public enum EvaluationRun {
             }
             let adapter = try settings.adapter.map { try Adapter(directory: $0) }
             try adapter?.validate(for: config)
+            let masks = try adapter.flatMap { try AdapterMask.masks(of: $0, config: config) }
             let tokenizer = try TrainingInputs.tokenizer(for: model, job.recipe)
             let data = try EvaluationData(
                 configuration: settings.data, tokenizer: tokenizer, vocabularySize: config.vocabularySize,
                 bosTokenID: tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) })
-            return (model, adapter, data)
+            return (model, adapter, masks, data)
         }
         let config = model.config
         let cost = ModelCost(
@@ -62,7 +63,7 @@ public enum EvaluationRun {
                 source: model.source,
                 range: StageRange(
                     layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage)
+                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage, masks: masks)
             if let adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

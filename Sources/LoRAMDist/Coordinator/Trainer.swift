@@ -53,7 +53,7 @@ public final class Trainer {
 
         init(
             _ settings: TrainingSettings, _ source: any TensorSource, _ dims: ParallelDims, _ seat: ProcessGrid.Seat, _ pool: ThreadPool,
-            _ kernels: ComputeKernels, _ storage: WeightStorage, _ marker: ProgressMarker
+            _ kernels: ComputeKernels, _ storage: WeightStorage, _ masks: PruningMasks?, _ marker: ProgressMarker
         ) throws {
             let position = seat.position
             let plan = try TrainingLayout(config: source.config, settings: settings, dims: dims, replica: position.replica)
@@ -63,7 +63,7 @@ public final class Trainer {
                 schedule: plan.schedule, pipeline: seat.pipeline, maxBoundaryCount: plan.boundaryCount, marker: marker)
             stage = try ModelStage(
                 source: source, range: plan.range(stage: position.stage), training: settings.training, capacity: plan.capacity(stage: position.stage),
-                pool: pool, kernels: kernels, storage: storage, seed: settings.seed)
+                pool: pool, kernels: kernels, storage: storage, seed: settings.seed, masks: masks)
             var layout = ArenaLayout()
             let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
             let arena = try Arena(layout)
@@ -74,13 +74,14 @@ public final class Trainer {
 
     /// All ranks of the grid call this; all throw or none.
     ///
+    /// - Parameter masks: what pruned weights, or the adapter's products, are multiplied by; nil for neither.
     /// - Throws: errors of weights, data, topology and memory.
     public init(
         settings: TrainingSettings, source: any TensorSource, data: TrainingData, grid: ProcessGrid, seat: ProcessGrid.Seat, pool: ThreadPool,
-        kernels: ComputeKernels, storage: WeightStorage, marker: ProgressMarker
+        kernels: ComputeKernels, storage: WeightStorage, masks: PruningMasks? = nil, marker: ProgressMarker
     ) throws {
         let dims = grid.dims, position = seat.position
-        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, marker) }
+        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, masks, marker) }
         self.settings = settings
         self.grid = grid
         self.seat = seat
@@ -127,6 +128,7 @@ public final class Trainer {
         try exchange.finish()
         stage.gradients = exchange.total
         try combineTiedGradients()
+        stage.maskGradients()
         if stage.range.isLast {
             for (index, microBatch) in own.enumerated() {
                 reduction.record(microBatch: microBatch, lossSum: trainingStage.losses[index], targetTokens: trainingStage.targetCount(index))

@@ -6,6 +6,8 @@ public struct TrainingInputs {
     public let base: ModelReference
     /// Of a structurally pruned base.
     public let plan: PruningPlan?
+    /// Of a non-structurally pruned base.
+    public let masks: PruningMasks?
     /// Shape of the original, whole model.
     public let original: LlamaConfig
     public let data: TrainingData
@@ -23,6 +25,10 @@ public struct TrainingInputs {
             original = whole
         } else {
             original = config
+        }
+        masks = try base.directory.flatMap { try PruningMasks.beside($0, of: config) }
+        if phase == .train, recipe.lora.mask != .none, masks == nil {
+            throw PruningError.noMasks(model: base.name, mask: recipe.lora.mask.rawValue)
         }
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }

@@ -25,7 +25,7 @@ public struct RunRecord: Sendable {
         self.paths = paths
         name = paths.run.split(separator: "/").last.map(String.init) ?? paths.run
         guard FilePath.exists(paths.metrics) else { throw ReportError.noMetrics(path: paths.metrics) }
-        recipe = try Recipe.load(file: paths.recipe, planning: true)
+        recipe = try Recipe.load(file: paths.recipe)
         var series: [Recipe.Phase: [String: Series]] = [:]
         let bytes = try FileSystem.read(paths.metrics, limit: Self.maxMetricsByteCount)
         for line in bytes.split(separator: UInt8(ascii: "\n")) {

@@ -21,6 +21,8 @@ public final class ModelStage {
     public let frozenByteCount: Int
     public let workingByteCount: Int
 
+    /// Of a non-structurally pruned model, where they take part.
+    let masks: StageMasks?
     private let pool: ThreadPool
     private let weights: StageWeights
     private let workArena: Arena
@@ -41,10 +43,11 @@ public final class ModelStage {
     /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
+    /// - Parameter masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
     public init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
-        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0
+        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
         let config = source.config
         self.config = config
@@ -52,6 +55,8 @@ public final class ModelStage {
         self.training = training
         self.capacity = capacity
         self.pool = pool
+        let stageMasks = try masks.map { try StageMasks($0, range: range) }
+        self.masks = stageMasks
 
         let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
         self.weights = weights
@@ -60,14 +65,15 @@ public final class ModelStage {
         frozenByteCount = weights.frozen.byteCount
 
         let buffers = StageBuffers(
-            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount)
+            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
+            hasMaskedProducts: masks != nil && training.lora != nil)
         let arena = try Arena(buffers.arena)
         workArena = arena
         workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
 
         batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
         store = ActivationStore(
-            buffers.store, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
+            buffers.activations, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
         scratch = buffers.backward?.bind(arena)
         gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
@@ -75,15 +81,15 @@ public final class ModelStage {
             kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(buffers.products, as: UInt8.self)),
             workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.scratchCount, dropout: dropout,
-            gradients: weights.parameters)
+            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount,
+            dropout: dropout, gradients: weights.parameters, masked: buffers.masked?.bind(arena))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
         embedding_VD = range.isFirst ? weights.matrix(WeightName.embedding) : nil
         embeddingGradientOffset = range.isFirst ? weights.gradientOffset(WeightName.embedding) : nil
         layers = range.layers.map { index in
-            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
+            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed, masks: stageMasks) }
             let geometry = config.layers[index]
             return DecoderLayer(
                 geometry: geometry, hiddenSize: config.hiddenSize, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
@@ -99,9 +105,12 @@ public final class ModelStage {
             OutputHead(
                 hiddenSize: config.hiddenSize, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
-                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
+                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed, masks: nil), buffers: $0.bind(arena))
         }
     }
+
+    /// A hash that differs where another stage's, or another checkpoint's, frozen weights would be held; see `FrozenWeights.sampleHash`.
+    public func frozenSampleHash() -> UInt64 { weights.frozen.sampleHash() }
 
     /// Lets messages move on between the tasks of every kernel (see `ThreadPool.setPoll`).
     public var threadPool: ThreadPool { pool }
@@ -204,5 +213,19 @@ public final class ModelStage {
         guard let head else { preconditionFailure("only the last stage knows the logits") }
         let batch = batches[slot]
         head.logits(step, batch, x_ND: store.output(slot: slot), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
+    }
+
+    // MARK: - What a forward pass leaves, for pruning
+
+    /// The inputs that a layer's linear layers multiplied in the slot's last forward pass, [N, in] each. `layer` counts within the stage. Valid
+    /// until the next pass; on a stage of f32 products that keeps everything or has one layer.
+    package func linearInput(_ group: InputGroup, layer: Int, slot: Int) -> UnsafePointer<Float> {
+        let kept = store.activations(slot: slot, layer: layer)
+        return switch group {
+        case .attention: UnsafePointer(kept.normed1_ND)
+        case .output: UnsafePointer(kept.attended_NHd)
+        case .mlp: UnsafePointer(kept.normed2_ND)
+        case .down: UnsafePointer(kept.product_NF)
+        }
     }
 }

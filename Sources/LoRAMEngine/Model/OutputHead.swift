@@ -49,7 +49,7 @@ struct OutputHead {
             let count = min(chunk, M - start), keys = batch.targetRowKeys_M + start
             let normed = buffers.normed_MD + start * D, labels = batch.targetLabels_M + start
             Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: keys)
-            projection.forward(step, y_NO: buffers.logits_CV, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count)
+            projection.forward(step, y_NO: buffers.logits_CV, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: keys)
             step.pool.runBlocks(count, of: 4) { rows, _ in
                 loram_cross_entropy(
                     buffers.logits_CV + rows.lowerBound * V, buffers.losses_C + rows.lowerBound, labels + rows.lowerBound, rows.count, V,
@@ -87,7 +87,7 @@ struct OutputHead {
         for start in stride(from: 0, to: rows.count, by: chunk) {
             let count = min(chunk, rows.count - start), normed = buffers.normed_MD + start * hiddenSize
             Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: batch.rowKeys_N)
-            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count)
+            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: batch.rowKeys_N)
         }
     }
 

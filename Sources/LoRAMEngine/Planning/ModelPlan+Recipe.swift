@@ -36,7 +36,8 @@ extension ModelPlan {
     /// - Throws: `PruningError`.
     public init(_ config: LlamaConfig, _ pruning: PruningRecipe, quantizer: Quantizer? = nil) throws {
         let method = pruning.method.rawValue
-        guard pruning.ratio > 0 else {
+        // Also of semi, whose ratio is otherwise its pattern's.
+        guard pruning.givenRatio != 0 else {
             self.init(original: config, trained: config, method: method, ratio: 0, quantizer: quantizer)
             return
         }
@@ -46,15 +47,14 @@ extension ModelPlan {
             self.init(original: config, trained: counts.prunedConfig(of: config), method: method, ratio: pruning.ratio, quantizer: quantizer)
             return
         }
-        guard first + last < config.layerCount else {
-            throw PruningError.keepsEveryLayer(keepFirst: first, keepLast: last, layerCount: config.layerCount)
-        }
+        let prunedLayers = try StructuredCounts.checkedLayers(config, keepFirst: first, keepLast: last)
         let pattern = pruning.method == .semi ? PruningRecipe.parsePattern(pruning.pattern) : nil
-        let zeros = (first..<config.layerCount - last).reduce(0) { count, layer in
+        let zeros = prunedLayers.reduce(0) { count, layer in
             LinearSite.inLayer.reduce(count) {
                 let shape = $1.shape(in: config, layer: layer)
                 guard let pattern else { return $0 + Int((Double(shape.out * shape.in) * pruning.ratio).rounded()) }
-                return $0 + shape.out * (shape.in / pattern.of * pattern.zeros)
+                let rest = Sparsity.zeros(pattern.zeros, of: pattern.of, width: shape.in % pattern.of)
+                return $0 + shape.out * (shape.in / pattern.of * pattern.zeros + rest)
             }
         }
         self.init(
