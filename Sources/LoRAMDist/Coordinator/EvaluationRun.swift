@@ -57,6 +57,7 @@ public enum EvaluationRun {
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.length, recompute: false)
         let training = Training.none(adapter: inputs.adapter?.lora)
         let capacity = StageCapacity(tokens: settings.microBatchSize * settings.length, positions: settings.length)
+        let forecast = StageStorage.forecast(job.recipe, weights: inputs.model.weightBytes, isFile: inputs.model.isFile, quantizes: false)
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount, allowsReplicas: { _ in true },
             memories: { dims in
@@ -65,9 +66,8 @@ public enum EvaluationRun {
                     StageMemory(
                         config: config,
                         range: StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1),
-                        training: training, capacity: capacity, weights: inputs.model.weightBytes(),
-                        mapped: StageStorage.isMapped(job.recipe, model: inputs.model, quantizes: false), kernels: job.kernels,
-                        workers: job.pool.threadCount)
+                        training: training, capacity: capacity, weights: forecast.weights, sharesFrozen: forecast.sharesFrozen,
+                        kernels: job.kernels, workers: job.pool.threadCount)
                 }
             })
         let stageIndex = seat.position.stage

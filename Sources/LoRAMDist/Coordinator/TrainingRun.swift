@@ -54,10 +54,10 @@ public struct TrainingRun {
                     replicas: replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
             },
             memories: { dims in
-                try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: inputs.base.weightBytes(quantizer: phase == .train ? recipe.quantizer : nil),
-                    mapped: StageStorage.isMapped(recipe, model: inputs.base, quantizes: phase == .train),
-                    kernels: job.kernels, workers: job.pool.threadCount)
+                let storage = StageStorage.forecast(
+                    recipe, weights: inputs.base.weightBytes, isFile: inputs.base.isFile, quantizes: phase == .train)
+                return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
             })
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)

@@ -20,9 +20,9 @@ enum UnsupportedFeatures {
         ] + training("", evaluation: { $0.evaluation })
         + training("alignment.", evaluation: { $0.alignment.evaluation })
 
-    /// Error `RecipeError.unsupported` for the first row that refuses. `planning`: pruning and quantization are only counted with.
-    static func check(_ recipe: Recipe, planning: Bool = false) throws(RecipeError) {
-        for row in table where !(planning && ["pruning.", "quantization."].contains { row.key.hasPrefix($0) }) {
+    /// Error `RecipeError.unsupported` for the first row that refuses.
+    static func check(_ recipe: Recipe) throws(RecipeError) {
+        for row in table {
             if let value = row.refused(recipe) { throw .unsupported(key: row.key, value: value, supported: row.supported) }
         }
     }
