@@ -48,7 +48,7 @@ import Testing
             "prune", "--model", model, "--output", project.path("pruned"), "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1",
             "--json",
         ])
-        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output"])
+        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output", "bytes_read", "bytes_written"])
         let pruned = try json(["inspect", project.path("pruned"), "--json"])
         #expect(pruned["kind"] == "pruned checkpoint" && pruned["parameters"] == report["pruned_parameters"] && pruned["problem"] == nil)
         #expect(pruned["config"]?["key_value_heads"] == [2, 1, 1, 2] && pruned["plan"] != nil)

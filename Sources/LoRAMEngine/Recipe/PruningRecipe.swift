@@ -85,15 +85,15 @@ public struct PruningRecipe: RecipeSection {
         RecipeKey("calibration", \.calibration),
     ]
 
-    /// Fraction of every pruned layer that is removed, at least 0 and less than 1. `semi` takes it from its pattern.
+    /// Fraction of every pruned layer that is removed, at least 0 and less than 1. `semi` takes it from its pattern, unless it is 0.
     public var ratio: Double {
-        get { method == .semi ? Self.fraction(pattern) : givenRatio ?? (method == .unst ? 0.55 : 0.65) }
+        get { method == .semi && givenRatio != 0 ? Self.fraction(pattern) : givenRatio ?? (method == .unst ? 0.55 : 0.65) }
         set { givenRatio = newValue }
     }
 
     /// What `semi` and `unst` make zero.
     public var sparsity: Sparsity {
-        guard method == .semi, let (zeros, of) = Self.parsePattern(pattern) else { return .ratio(ratio) }
+        guard method == .semi, ratio > 0, let (zeros, of) = Self.parsePattern(pattern) else { return .ratio(ratio) }
         return .pattern(zeros: zeros, of: of)
     }
 

@@ -80,7 +80,7 @@ public struct LayerImportance: Sendable, Equatable {
 }
 
 extension LayerImportance {
-    /// Heads, then channels, as little-endian doubles.
+    /// Heads, then channels.
     public var values: [Double] { heads + channels }
 
     public init(values: ArraySlice<Double>, headCount: Int) {
