@@ -67,6 +67,9 @@ struct BadRecipeTests {
         BadInput(name: "bench, no steps", status: 64, words: ["--steps"]) { _, _ in ["bench", "step", "--steps", "0"] },
         BadInput(name: "bench, no batch", status: 64, words: ["--batch"]) { _, _ in ["bench", "step", "--batch", "-1"] },
         BadInput(name: "bench, no threads", status: 64, words: ["--threads"]) { _, _ in ["bench", "step", "--threads", "0"] },
+        BadInput(name: "bench, half a shape", status: 64, words: ["--inputs"]) { _, _ in ["bench", "gemm", "--outputs", "64"] },
+        BadInput(name: "bench, unknown product", status: 64, words: ["--product", "forward"]) { _, _ in ["bench", "gemm", "--product", "sideways"] },
+        BadInput(name: "bench, no rows", status: 64, words: ["--rows"]) { _, _ in ["bench", "quantize", "--rows", "0"] },
     ]
 
     @Test(arguments: recipes) func badRecipeEndsInOneLine(_ input: BadInput) throws { try input.check() }
