@@ -22,7 +22,7 @@ struct BadRecipeTests {
         BadInput(name: "quantize to nothing", words: ["quantization.type", "nf4"]) { w, output in
             ["quantize", "--model", w.base, "--output", output] + settings([("quantization.type", "none")])
         },
-        BadInput(name: "merge", status: 64, words: ["recovery.merge", "false"], command: set("recovery.merge", "true")),
+        BadInput(name: "another codec", words: ["recovery.compress", "planes"], command: set("recovery.compress", "lzma")),
         BadInput(name: "another schedule", status: 64, words: ["parallel.pipeline", "1f1b"], command: set("parallel.pipeline", "zb-h1")),
         BadInput(name: "no equals sign", status: 64, words: ["KEY=VALUE"]) { w, output in w.trainCommand(w.base, output: output) + ["--set", "seed"] },
         BadInput(name: "no output", status: 64, words: ["output"]) { w, _ in
@@ -49,9 +49,8 @@ struct BadRecipeTests {
         BadInput(name: "prune, another method", words: ["pruning.method", "rand"]) { w, output in
             w.pruneCommand(w.base, output: output) + ["--method", "none"]
         },
-        BadInput(name: "recover --merge", status: 64, words: ["recovery.merge"]) { w, output in w.recoverCommand(output: output) + ["--merge"] },
-        BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
-            w.evaluateCommand(w.base) + ["--template", "chatml"]
+        BadInput(name: "evaluate, another template", status: 65, words: ["data.template"]) { w, _ in
+            w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },
     ]
 
@@ -68,6 +67,9 @@ struct BadRecipeTests {
         BadInput(name: "bench, no steps", status: 64, words: ["--steps"]) { _, _ in ["bench", "step", "--steps", "0"] },
         BadInput(name: "bench, no batch", status: 64, words: ["--batch"]) { _, _ in ["bench", "step", "--batch", "-1"] },
         BadInput(name: "bench, no threads", status: 64, words: ["--threads"]) { _, _ in ["bench", "step", "--threads", "0"] },
+        BadInput(name: "bench, half a shape", status: 64, words: ["--inputs"]) { _, _ in ["bench", "gemm", "--outputs", "64"] },
+        BadInput(name: "bench, unknown product", status: 64, words: ["--product", "forward"]) { _, _ in ["bench", "gemm", "--product", "sideways"] },
+        BadInput(name: "bench, no rows", status: 64, words: ["--rows"]) { _, _ in ["bench", "quantize", "--rows", "0"] },
     ]
 
     @Test(arguments: recipes) func badRecipeEndsInOneLine(_ input: BadInput) throws { try input.check() }

@@ -84,14 +84,15 @@ struct PlanTests {
     }
 
     /// Bytes of the fullest rank, foretold and measured, where buffers outweigh the program.
-    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: [[1, 1], [2, 1], [1, 2], [2, 2]], ["full", "none"])
-    func memoryOfARunIsAsForetold(shape: [Int], recompute: String) throws {
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: [[1, 1], [2, 1], [1, 2], [2, 2]], ["full none f32", "none none bf16", "full nf4 bf16", "selective none f32"])
+    func memoryOfARunIsAsForetold(shape: [Int], compute: String) throws {
+        let compute = compute.split(separator: " ").map(String.init)
         let project = try Project(layers: 6, hidden: 256, sampleLength: 128...128)
         let output = project.path("run")
         let setting = [
             ("model", project.model), ("output", output), ("data.length", "128"), ("batch.global", "32"), ("batch.micro", "8"), ("schedule.steps", "2"),
             ("lora.rank", "64"), ("parallel.stages", "\(shape[0])"), ("parallel.replicas", "\(shape[1])"), ("parallel.threads", "1"),
-            ("compute.recompute", recompute), ("compute.weights", "resident"),
+            ("compute.recompute", compute[0]), ("quantization.type", compute[1]), ("compute.type", compute[2]), ("compute.weights", "resident"),
         ]
         let foretold = try json(["--ratio", "0"] + settings(setting))
         let outcome = try CommandRun.run(

@@ -89,6 +89,14 @@ public final class Job {
         return (grid, seat)
     }
 
+    /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;
+    /// who waits does not move, and is not to be ended for it.
+    public func waitForOthers() throws {
+        watchdog.setLimit(seconds: 1e8)
+        try world.patientBarrier()
+        watchdog.setLimit(seconds: Double(recipe.watchdogSeconds))
+    }
+
     /// A line for the user, from rank 0 only.
     public func note(_ line: String) {
         if world.rank == 0 { FileHandle.standardError.write(Data((line + "\n").utf8)) }

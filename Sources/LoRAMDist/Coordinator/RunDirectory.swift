@@ -83,7 +83,7 @@ public struct RunPaths: Sendable, Equatable {
         let results =
             switch phase {
             case .align: [aligned]
-            case .train: [prunedAdapter, adapter]
+            case .train: [prunedAdapter, adapter, model]
             }
         if let result = results.first(where: FilePath.exists) { return result }
         if let step = try states.committedSteps().last(where: { try StateManifest(directory: states.committedPath(step: $0)).phase == phase }) {

@@ -39,8 +39,9 @@ public struct TrainingRun {
         job.marker.mark("reading model and data")
         let output = try world.together { try recipe.requiredOutput() }
         paths = RunPaths(output)
+        let cached = try TrainingInputs.cachedSources(job, phase: phase)
         let inputs = try world.together {
-            try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
+            try TrainingInputs(recipe: recipe, phase: phase, cached: cached) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
         let config = inputs.base.config
@@ -53,10 +54,10 @@ public struct TrainingRun {
                     replicas: replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
             },
             memories: { dims in
-                try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: inputs.base.weightBytes(quantizer: phase == .train ? recipe.quantizer : nil),
-                    mapped: StageStorage.isMapped(recipe, model: inputs.base, quantizes: phase == .train),
-                    kernels: job.kernels, workers: job.pool.threadCount)
+                let storage = StageStorage.forecast(
+                    recipe, weights: inputs.base.weightBytes, isFile: inputs.base.isFile, quantizes: phase == .train)
+                return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
             })
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
@@ -159,24 +160,37 @@ public struct TrainingRun {
                 to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan,
                 masks: inputs.masks)
         case .train:
-            guard let plan = inputs.plan else {
+            if let plan = inputs.plan {
+                try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
+                try job.world.together {
+                    guard let directory else { return }
+                    try AdapterRecovery(source: inputs.original, plan: plan).recover(
+                        Adapter(directory: directory.paths.prunedAdapter), fill: job.recipe.recoveryFill, to: directory.paths.adapter,
+                        baseModel: job.recipe.model, replacing: true)
+                }
+            } else {
                 // Without a change of shapes it fits the original as it is.
                 let mask = inputs.masks == nil ? .none : job.recipe.lora.mask
                 try trainer.writeAdapter(
                     to: paths.adapter, baseModel: inputs.masks == nil ? base.name : job.recipe.model ?? base.name,
                     extra: mask == .none ? [] : [AdapterMask.member(mask)], masks: mask == .none ? nil : inputs.masks)
                 if mask != .none { job.note("note: the product of \(paths.adapter) is to be masked: evaluate does it, plain PEFT does not") }
-                break
-            }
-            try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
-            try job.world.together {
-                guard let directory else { return }
-                try AdapterRecovery(source: inputs.original, plan: plan).recover(
-                    Adapter(directory: directory.paths.prunedAdapter), fill: job.recipe.recoveryFill, to: directory.paths.adapter,
-                    baseModel: job.recipe.model, replacing: true)
             }
         }
         try trainer.grid.free()
+        if trainer.settings.phase == .train, job.recipe.recovery.merge { try merge() }
+    }
+
+    /// The full model, from the original's weights; random weights have no use for one.
+    private func merge() throws {
+        let original = job.recipe.model ?? (inputs.plan == nil ? inputs.base.directory : nil)
+        guard let original, Checkpoint.hasWeights(original) else {
+            return job.note("note: no weights of the original model are at hand: \(paths.adapter) is not merged")
+        }
+        var settings = MergeRun.Settings(base: original, adapter: paths.adapter, output: paths.model)
+        settings.codec = job.recipe.recovery.compress
+        settings.replacing = true
+        if let report = try MergeRun.run(job, settings) { job.note("\(report)") }
     }
 }
 

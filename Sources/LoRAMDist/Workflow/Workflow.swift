@@ -35,6 +35,8 @@ public struct Workflow {
     public init(_ job: Job, _ options: Options) throws {
         self.job = job
         self.options = options
+        // Whatever phase a signal finds, the next update obeys it.
+        RunSignals.install()
         paths = RunPaths(try job.world.together { try job.recipe.requiredOutput() })
         phases = WorkflowPhase.allCases.filter { $0.isWanted(job.recipe) }
         let known = phases

@@ -37,13 +37,12 @@ struct Linear {
         _ step: StepContext, y_NO: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, residual_NO: UnsafePointer<Float>? = nil,
         hidden_NR: UnsafePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>, isKept: Bool = false
     ) {
-        if let residual_NO { RowKernels.copy(step.pool, y_NO, residual_NO, count: rowCount * outCount) }
         let product = plainLowRank.map {
             loram_low_rank(left: hidden_NR, left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
         }
         let rounds = isKept && step.products.keepsBF16
         step.products.forward(
-            y_NO, x_NI, weight_OI, rows: rowCount, accumulate: residual_NO != nil, rounds: rounds && mask == nil, lowRank: product)
+            y_NO, x_NI, weight_OI, rows: rowCount, start_NO: residual_NO, rounds: rounds && mask == nil, lowRank: product)
         if let lowRank, let mask {
             addMasked(step, lowRank, mask: mask, y_NO: y_NO, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys, rounds: rounds)
         }

@@ -208,6 +208,16 @@ public final class ModelStage {
         return head.loss(step, batches[slot], x_ND: store.output(slot: slot), dx_ND: nil)
     }
 
+    /// -log p of each of the slot's labelled positions, in their order, without gradients.
+    public func evaluateTokenLosses(slot: Int) -> [Double] {
+        guard let head else { preconditionFailure("only the last stage knows the loss") }
+        let batch = batches[slot]
+        return [Double](unsafeUninitializedCapacity: batch.targetCount) { losses, count in
+            _ = head.loss(step, batch, x_ND: store.output(slot: slot), dx_ND: nil, tokenLosses_M: losses.baseAddress)
+            count = batch.targetCount
+        }
+    }
+
     /// logits [N, V] of every token of the slot.
     public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
         guard let head else { preconditionFailure("only the last stage knows the logits") }

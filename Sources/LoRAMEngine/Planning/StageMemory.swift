@@ -2,7 +2,7 @@
 public struct StageMemory: Sendable, Equatable {
     /// Matrices that are not trained, as stored.
     public var frozen: Int
-    /// Whether they are mapped from the checkpoint: then the page cache holds them once for all ranks of a node.
+    /// Whether the ranks of a node that hold the stage have them once: mapped files in the page cache, or shared memory.
     public var sharesFrozen: Bool
     /// Trained values in f32: LoRA factors, or the weights themselves.
     public var parameters: Int
@@ -34,7 +34,7 @@ extension StageMemory {
     ///   - kernels: whose workspace is counted.
     ///   - workers: compute threads.
     public init(
-        config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, mapped: Bool,
+        config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, sharesFrozen: Bool,
         kernels: ComputeKernels, workers: Int
     ) {
         let buffers = StageBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers)
@@ -49,7 +49,7 @@ extension StageMemory {
         }
         let rotary = capacity.positions * config.headDim * 4
         frozen = matrices
-        sharesFrozen = mapped
+        self.sharesFrozen = sharesFrozen
         parameters = layout.count * 4
         moments = training.isTraining ? layout.count * 8 : 0
         gradients = 0

@@ -6,9 +6,9 @@ extension TensorView {
     /// Pages count from the one in which the range starts, since what lies before was read earlier, to the last that it fills. A page
     /// that is needed after all comes back when it is read.
     ///
-    /// - Precondition: the bytes are a read-only mapping of a file.
+    /// Does nothing for bytes that are no mapping of a file.
     func release(_ range: Range<Int>) {
-        guard let base = bytes.baseAddress, !range.isEmpty else { return }
+        guard isMapped, let base = bytes.baseAddress, !range.isEmpty else { return }
         let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
         let start = UInt(bitPattern: base + range.lowerBound) / page * page
         let end = UInt(bitPattern: base + range.upperBound) / page * page

@@ -107,7 +107,7 @@ extension Quantizer {
             }
             try writer.append(UnsafeRawBufferPointer(start: codes.base, count: NF4Layout.codeByteCount(elements.count)), to: name)
         }
-        let scales = try encodeScales(absmax, name: name, origin: weight.origin)
+        let scales = try encodeScales(absmax, name: name, origin: weight.origin, pool: pool)
         let state = NF4State(dtype: weight.storedDType, shape: weight.shape, nestedOffset: scales.nestedOffset)
         writer.setDeferred(state.bytes, name + NF4Tensor.Part.state.rawValue)
         func append<Element>(_ elements: [Element], _ part: NF4Tensor.Part) throws {

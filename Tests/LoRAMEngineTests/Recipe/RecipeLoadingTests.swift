@@ -19,7 +19,7 @@ import Testing
         #expect(recipe.alignment.frozen == ["lm_head"] && recipe.alignment.data.template == .none)
         #expect(recipe.parallel.stages == .auto && recipe.parallel.groups == 8 && recipe.parallel.recomputeAhead)
         #expect(recipe.checkpoint.every == 50 && recipe.checkpoint.keep == 3)
-        #expect(recipe.quantization.type == .nf4 && recipe.compute.type == .bf16 && !recipe.recovery.merge)
+        #expect(recipe.quantization.type == .nf4 && recipe.compute.type == .bf16 && recipe.recovery.merge && recipe.recovery.compress == .planes)
         #expect(recipe.watchdogSeconds == 600 && recipe.onNonfinite == .stop)
     }
 

@@ -98,8 +98,11 @@ public final class PruningMasks: Sendable {
     /// Packed bits of one linear layer where they lie in the file; nil where all of it was kept.
     ///
     /// - Throws: errors of the file.
-    public func mask(_ site: LinearSite, layer: Int) throws -> TensorView? {
-        site == .lmHead || !file.contains(Self.name(site, layer: layer)) ? nil : try file.tensor(Self.name(site, layer: layer))
+    public func mask(_ site: LinearSite, layer: Int) throws -> TensorView? { try mask(named: Self.name(site, layer: layer)) }
+
+    /// The same by the weight's name.
+    func mask(named name: String) throws -> TensorView? {
+        file.contains(name) ? try file.tensor(name) : nil
     }
 
     /// Zeroes the weights of `rows` that are not kept. `values` holds those rows.

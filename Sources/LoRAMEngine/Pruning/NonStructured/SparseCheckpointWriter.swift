@@ -65,7 +65,9 @@ public final class SparseCheckpointWriter {
     private func copy(_ name: String) throws {
         let info = weights[name]!, tensor = PrunedTensor(info: info, sourceShape: info.shape)
         switch model.origin {
-        case .checkpoint(let checkpoint): try gather.copy(try checkpoint.weight(name, shape: info.shape), tensor)
+        case .checkpoint(let checkpoint):
+            let (file, entry, _) = try checkpoint.locateWeight(name, shape: info.shape)
+            try gather.copy(file, entry, tensor)
         case .synthetic(let weights): try gather.generate(weights, tensor)
         }
     }
@@ -76,6 +78,6 @@ extension ModelReference {
     ///
     /// - Throws: `CheckpointError`, also for a quantized weight.
     public func dtype(_ name: String, _ shape: [Int]) throws -> DType {
-        if case .checkpoint(let checkpoint) = origin { try checkpoint.weight(name, shape: shape).dtype } else { config.dtype }
+        if case .checkpoint(let checkpoint) = origin { try checkpoint.locateWeight(name, shape: shape).info.dtype } else { config.dtype }
     }
 }

@@ -16,32 +16,34 @@ final class RowGather {
         floats.deallocate()
     }
 
-    /// From mapped bytes, bit for bit.
+    /// From a file, bit for bit.
     ///
-    /// - Throws: `PruningError.nonFinite`; errors of writing.
-    func copy(_ view: TensorView, _ tensor: PrunedTensor) throws {
-        let rowByteCount = tensor.sourceShape.dropFirst().reduce(view.dtype.byteCount, *)
-        let keptByteCount = tensor.info.shape.dropFirst().reduce(view.dtype.byteCount, *)
+    /// - Throws: `PruningError.nonFinite`; errors of reading and writing.
+    func copy(_ file: any TensorFile, _ entry: Int, _ tensor: PrunedTensor) throws {
+        let dtype = file.header.entries[entry].info.dtype
+        let rowByteCount = tensor.sourceShape.dropFirst().reduce(dtype.byteCount, *)
+        let keptByteCount = tensor.info.shape.dropFirst().reduce(dtype.byteCount, *)
+        let wholeRow = ByteBuffer(count: tensor.columns == nil ? 0 : rowByteCount)
         try forEachBlock(tensor, keptRowByteCount: keptByteCount) { rows, used in
+            guard let columns = tensor.columns else {
+                try file.read(entry, rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount, into: block.baseAddress! + used)
+                used += rows.count * rowByteCount
+                return
+            }
             for row in rows {
-                let source = view.bytes.baseAddress! + row * rowByteCount
-                guard let columns = tensor.columns else {
-                    (block.baseAddress! + used).copyMemory(from: source, byteCount: rowByteCount)
-                    used += rowByteCount
-                    continue
-                }
+                try file.read(entry, row * rowByteCount..<(row + 1) * rowByteCount, into: wholeRow.base)
                 for run in columns {
-                    let byteCount = run.count * view.dtype.byteCount
-                    (block.baseAddress! + used).copyMemory(from: source + run.lowerBound * view.dtype.byteCount, byteCount: byteCount)
+                    let byteCount = run.count * dtype.byteCount
+                    (block.baseAddress! + used).copyMemory(from: wholeRow.base + run.lowerBound * dtype.byteCount, byteCount: byteCount)
                     used += byteCount
                 }
             }
         } flush: { used in
             let bytes = UnsafeRawBufferPointer(rebasing: block[..<used])
-            try requireFinite(bytes, tensor.info, origin: view.origin)
+            try requireFinite(bytes, tensor.info, origin: file.path)
             try writer.append(bytes, to: tensor.info.name)
         } done: { rows in
-            view.release(rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount)
+            file.release(entry, rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount)
         }
     }
 

@@ -18,7 +18,7 @@ public enum StructuredPruner {
         if case .checkpoint(let checkpoint) = model.origin { try checkpoint.validate() }
 
         let tensors = try PrunedTensor.all(plan: plan, source: source, pruned: pruned) { name, shape in
-            if case .checkpoint(let checkpoint) = model.origin { try checkpoint.weight(name, shape: shape).dtype } else { source.dtype }
+            if case .checkpoint(let checkpoint) = model.origin { try checkpoint.locateWeight(name, shape: shape).info.dtype } else { source.dtype }
         }
         let writer = try CheckpointWriter(
             path: path, tensors: tensors.map(\.info), configuration: pruned.configJSON(pruning: .init(method: plan.method, ratio: plan.ratio)),
@@ -32,7 +32,8 @@ public enum StructuredPruner {
         for tensor in tensors {
             switch model.origin {
             case .checkpoint(let checkpoint):
-                try gather.copy(try checkpoint.weight(tensor.info.name, shape: tensor.sourceShape), tensor)
+                let (file, entry, _) = try checkpoint.locateWeight(tensor.info.name, shape: tensor.sourceShape)
+                try gather.copy(file, entry, tensor)
             case .synthetic(let weights):
                 try gather.generate(weights, tensor)
             }
