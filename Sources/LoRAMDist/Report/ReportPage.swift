@@ -56,7 +56,7 @@ public struct ReportPage: Sendable {
             return [run.name, recipe.trainedOn ?? recipe.model ?? "-", pruning, "\(run.series(phase, "loss")?.points.last?.step ?? 0)", "\(rate)", shown(values("loss").last)]
                 + evaluations.map { shown(values($0).min()) }
                 + [
-                    values("tokens_per_second").isEmpty ? "-" : Formatting.count(StepBenchmark.median(values("tokens_per_second"))), Formatting.seconds(total),
+                    values("tokens_per_second").isEmpty ? "-" : Formatting.count(Measurement.median(values("tokens_per_second"))), Formatting.seconds(total),
                     total > 0 ? Formatting.fixed(100 * values("wait_seconds").reduce(0, +) / total, decimals: 1) + " %" : "-",
                     shown(values("peak_rss_mib").max(), 0),
                 ]

@@ -2,13 +2,15 @@ internal import CLoRAMKernels
 
 /// The same products where the outputs are some neighbouring columns of a wider matrix.
 extension LinearProducts {
-    /// y[N, O of `stride`] = x[N, I] W^T, or as `mode` says (LORAM_ACCUMULATE, LORAM_ROUND).
+    /// y[N, O of `stride`] (= or +=) x[N, I] W^T; `rounds`: to bf16 values.
     func forward(
-        _ y_NO: UnsafeMutablePointer<Float>, stride: Int, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int, mode: Int
+        _ y_NO: UnsafeMutablePointer<Float>, stride: Int, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int, accumulate: Bool,
+        rounds: Bool
     ) {
         run { execution in
             withUnsafePointer(to: weight.c) {
-                loram_linear_forward(execution, y_NO, stride, Int32(mode), x_NI, weight.columnCount, $0, N, nil)
+                loram_linear_forward(
+                    execution, y_NO, stride, accumulate ? UnsafePointer(y_NO) : nil, rounds ? 1 : 0, x_NI, weight.columnCount, $0, N, nil)
             }
         }
     }

@@ -55,7 +55,8 @@ extension Linear {
             formChunk(step, lowRank, mask, start, count)
             step.products.forward(
                 y_NO + start, stride: O, x, WeightMatrix(f32: UnsafePointer(scratch.chunk_CI), rows: count, columns: I), rows: N,
-                mode: LORAM_ACCUMULATE | (rounds ? LORAM_ROUND : 0))
+                accumulate: true,
+                rounds: rounds)
         }
     }
 
