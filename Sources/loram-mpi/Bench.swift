@@ -5,7 +5,7 @@ import LoRAMEngine
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this machine: each figure beside its physical limit.",
-        subcommands: [BenchStep.self, BenchGemm.self, BenchQuantize.self], defaultSubcommand: BenchStep.self)
+        subcommands: [BenchStep.self, BenchGemm.self, BenchQuantize.self, BenchPack.self], defaultSubcommand: BenchStep.self)
 }
 
 struct BenchStep: ParsableCommand {
@@ -56,6 +56,40 @@ struct BenchStep: ParsableCommand {
             settings.kernels = kernels
             let report = try StepBenchmark.run(settings)
             if json { report.json.printLine() } else { print(report) }
+        }
+    }
+}
+
+struct BenchPack: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pack", abstract: "Packing and unpacking in memory, beside memcpy.",
+        discussion: """
+              loram-mpi bench pack
+              loram-mpi bench pack --file weights.bf16 --threads 1 --json
+
+            Bytes are bf16: a file of nothing else, or normally distributed weights. Checksums of zstd are on, SHA-256 is off.
+            """)
+
+    @Option(help: "Raw little-endian bf16 values; default: random weights.") var file: String?
+    @Option(help: "MiB of random weights.") var mebibytes = 256
+    @Option(help: "planes or zstd.") var compress = Pack.Compression.planes
+    @Option(help: "Threads; default: once with one, once with all processors.") var threads: Int?
+    @Flag(help: "Report as JSON.") var json = false
+
+    func validate() throws {
+        try Threads.check(threads)
+        if !(1...65536).contains(mebibytes) { throw ValidationError("--mebibytes: expected 1 to 65536, found \(mebibytes)") }
+    }
+
+    func run() throws {
+        try Job.runOnOneProcess {
+            let bytes = try file.map { path in try MappedFile(path: path).withBytes { Array($0[..<($0.count / 2 * 2)]) } }
+                ?? PackBenchmark.syntheticWeights(byteCount: mebibytes << 20)
+            let all = Machine.availableProcessorCount
+            let reports = try (threads.map { [$0] } ?? (all > 1 ? [1, all] : [1])).map {
+                try PackBenchmark.run(bytes, dtype: .bf16, codec: Codec(rawValue: compress.rawValue)!, threads: $0)
+            }
+            if json { JSONValue.array(reports.map(\.json)).printLine() } else { for report in reports { print(report) } }
         }
     }
 }

@@ -18,6 +18,7 @@ struct LoRAMMPI: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Prune.self, Quantize.self, Align.self, Train.self, Recover.self, Evaluate.self, Tokenize.self, Inspect.self, Bench.self,
+            Plan.self, Prune.self, Align.self, Quantize.self, Train.self, Recover.self, Pack.self, Unpack.self, Verify.self, Inspect.self, Diff.self,
+            Evaluate.self, Tokenize.self, DataCommand.self, RunCommand.self, Recipes.self, Report.self, Bench.self, DoctorCommand.self,
         ])
 }

@@ -22,7 +22,7 @@ struct BadRecipeTests {
         BadInput(name: "quantize to nothing", words: ["quantization.type", "nf4"]) { w, output in
             ["quantize", "--model", w.base, "--output", output] + settings([("quantization.type", "none")])
         },
-        BadInput(name: "merge", status: 64, words: ["recovery.merge", "false"], command: set("recovery.merge", "true")),
+        BadInput(name: "another codec", words: ["recovery.compress", "planes"], command: set("recovery.compress", "lzma")),
         BadInput(name: "another schedule", status: 64, words: ["parallel.pipeline", "1f1b"], command: set("parallel.pipeline", "zb-h1")),
         BadInput(name: "no equals sign", status: 64, words: ["KEY=VALUE"]) { w, output in w.trainCommand(w.base, output: output) + ["--set", "seed"] },
         BadInput(name: "no output", status: 64, words: ["output"]) { w, _ in
@@ -46,12 +46,11 @@ struct BadRecipeTests {
         BadInput(name: "invalid UTF-8 in a file", words: ["UTF-8"]) { w, output in
             try w.trainCommand(w.base, output: output) + ["--recipe", w.file([0x73, 0x3a, 0xff, 0x0a], suffix: ".yaml")]
         },
-        BadInput(name: "prune, another method", status: 64, words: ["pruning.method", "rand"]) { w, output in
-            w.pruneCommand(w.base, output: output) + ["--method", "stru"]
+        BadInput(name: "prune, another method", words: ["pruning.method", "rand"]) { w, output in
+            w.pruneCommand(w.base, output: output) + ["--method", "none"]
         },
-        BadInput(name: "recover --merge", status: 64, words: ["recovery.merge"]) { w, output in w.recoverCommand(output: output) + ["--merge"] },
-        BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
-            w.evaluateCommand(w.base) + ["--template", "chatml"]
+        BadInput(name: "evaluate, another template", status: 65, words: ["data.template"]) { w, _ in
+            w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },
     ]
 

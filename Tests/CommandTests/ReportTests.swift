@@ -48,7 +48,7 @@ import Testing
             "prune", "--model", model, "--output", project.path("pruned"), "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1",
             "--json",
         ])
-        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output"])
+        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output", "bytes_read", "bytes_written"])
         let pruned = try json(["inspect", project.path("pruned"), "--json"])
         #expect(pruned["kind"] == "pruned checkpoint" && pruned["parameters"] == report["pruned_parameters"] && pruned["problem"] == nil)
         #expect(pruned["config"]?["key_value_heads"] == [2, 1, 1, 2] && pruned["plan"] != nil)
@@ -109,14 +109,18 @@ import Testing
     /// No character of a path is YAML.
     @Test func pathsMayHoldAnyCharacter() throws {
         let model = try project.writeCheckpoint("a: [b] #c 'd"), output = project.path("out: {1}")
-        let pruned = try CommandRun.run(["prune", "--model", model, "--output", output, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"])
+        let pruned = try CommandRun.run(["prune", "--model", model, "--output", output, "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"])
         #expect(pruned.exitCode == 0, "\(pruned.standardError)")
         let evaluated = try CommandRun.run(["evaluate", "--model", model, "--perplexity", project.texts, "--length", "32"])
         #expect(evaluated.exitCode == 0, "\(evaluated.standardError)")
     }
 
     @Test func helpAndVersionAreNoErrors() throws {
-        for command in ["", "prune", "align", "train", "recover", "evaluate", "tokenize", "inspect", "bench", "bench step", "bench gemm", "bench quantize"] {
+        let commands = [
+            "", "plan", "prune", "align", "quantize", "train", "recover", "pack", "unpack", "verify", "diff", "evaluate", "data", "tokenize", "inspect",
+            "run", "recipes", "report", "doctor", "bench", "bench step", "bench gemm", "bench quantize", "bench pack",
+        ]
+        for command in commands {
             let outcome = try CommandRun.run(command.split(separator: " ").map(String.init) + ["--help"])
             #expect(outcome.exitCode == 0 && outcome.standardError.isEmpty && outcome.standardOutput.contains("loram-mpi"), "\(command)")
         }

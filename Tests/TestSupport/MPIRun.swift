@@ -38,6 +38,10 @@ public enum MPIRun {
             if let rank = ranks.last { kill(rank, SIGKILL) }
         }
 
+        /// Sends a signal to every rank, as mpirun does with those that it gets. (mpirun itself inherits this process's signal mask, which
+        /// blocks them on all threads but the first.)
+        public func signalRanks(_ number: Int32) { for rank in ranks { kill(rank, number) } }
+
         /// Process ids of the ranks: mpirun's children.
         public var ranks: [pid_t] {
             let tasks = "/proc/\(process.processIdentifier)/task"

@@ -10,6 +10,17 @@ public enum ReferencePython {
 
     public static var isPresent: Bool { path != nil }
 
+    /// Whether that Python has a module that is not among those which every one must have.
+    public static func has(_ module: String) -> Bool {
+        guard let path else { return false }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = ["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('\(module)') is None)"]
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+
     /// Runs a script of Tests/fixtures-src; returns its exit code and what it printed to stdout and stderr.
     public static func run(_ script: String, _ arguments: [String]) throws -> (exitCode: Int32, output: String) {
         let scripts = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("fixtures-src")

@@ -75,16 +75,26 @@ public final class Job {
         return try world.together { try ThreadPool(threadCount: threads, spinning: threads * ranks <= online) }
     }
 
-    /// The communicators for the recipe's grid on this job's ranks. All ranks call this.
-    public func makeGrid(layers: Int, allowsReplicas: (Int) -> Bool) throws -> (ProcessGrid, ProcessGrid.Seat) {
-        let dims = try world.together {
-            try ParallelDims.resolve(
-                stages: recipe.parallel.stages.given, replicas: recipe.parallel.replicas.given, hasDedicatedCoordinator: false,
-                worldSize: world.size, layers: layers, allowsReplicas: allowsReplicas, fits: { _ in true })
-        }
+    /// The communicators for the recipe's grid on this job's ranks; `auto` takes one whose stages fit the memory of the ranks' machines.
+    /// All ranks call this.
+    ///
+    /// - Parameter memories: of each stage on a grid.
+    public func makeGrid(
+        layers: Int, allowsReplicas: (Int) -> Bool, memories: @escaping (ParallelDims) throws -> [StageMemory]
+    ) throws -> (ProcessGrid, ProcessGrid.Seat) {
+        let choice = GridChoice(nodes: try NodeMap(world), layers: layers, memories: memories)
+        let dims = try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) }
         let grid = try ProcessGrid(dims: dims, world: world)
         guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
         return (grid, seat)
+    }
+
+    /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;
+    /// who waits does not move, and is not to be ended for it.
+    public func waitForOthers() throws {
+        watchdog.setLimit(seconds: 1e8)
+        try world.patientBarrier()
+        watchdog.setLimit(seconds: Double(recipe.watchdogSeconds))
     }
 
     /// A line for the user, from rank 0 only.

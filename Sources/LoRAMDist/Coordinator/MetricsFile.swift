@@ -1,19 +1,27 @@
 import LoRAMEngine
 
-/// Appends rows to metrics.jsonl as updates complete.
+/// Appends rows to metrics.jsonl, and to TensorBoard's file, as updates complete.
 public final class MetricsWriter {
     private let file: AppendedFile
+    private let events: EventWriter?
 
     /// - Throws: `FileError.cannotWrite`.
-    public init(_ path: String) throws {
+    public init(_ path: String, events: EventWriter? = nil) throws {
         file = try AppendedFile(path)
+        self.events = events
     }
 
     /// - Throws: `FileError.cannotWrite`.
-    public func append(_ row: MetricsRow) throws { try file.append(row.json.serialized()) }
+    public func append(_ row: MetricsRow) throws {
+        try file.append(row.json.serialized())
+        try events?.append(row)
+    }
 
     /// - Throws: `FileError.cannotWrite`.
-    public func append(_ row: EvaluationRow) throws { try file.append(row.json.serialized()) }
+    public func append(_ row: EvaluationRow) throws {
+        try file.append(row.json.serialized())
+        try events?.append(row)
+    }
 
     /// Makes the rows durable. To be called before a commit, so that no row up to it can be lost.
     ///

@@ -44,7 +44,8 @@ public struct RunDirectory {
         self.paths = paths
         self.phase = phase
         self.resumed = resumed
-        metrics = try MetricsWriter(paths.metrics)
+        metrics = try MetricsWriter(
+            paths.metrics, events: EventWriter(directory: paths.events(phase), firstStep: (resumed?.manifest.step ?? 0) + 1))
         log = try AppendedFile(paths.log)
     }
 }
@@ -61,6 +62,9 @@ public struct RunPaths: Sendable, Equatable {
 
     public var recipe: String { "\(run)/recipe.resolved.yaml" }
     public var metrics: String { "\(run)/metrics.jsonl" }
+    /// TensorBoard's files of a phase.
+    public func events(_ phase: Recipe.Phase) -> String { "\(run)/tensorboard/\(phase.rawValue)" }
+    public var report: String { "\(run)/report.html" }
     public var log: String { "\(run)/log.txt" }
     public var pruned: String { "\(run)/pruned" }
     public var aligned: String { "\(run)/aligned" }
@@ -79,7 +83,7 @@ public struct RunPaths: Sendable, Equatable {
         let results =
             switch phase {
             case .align: [aligned]
-            case .train: [prunedAdapter, adapter]
+            case .train: [prunedAdapter, adapter, model]
             }
         if let result = results.first(where: FilePath.exists) { return result }
         if let step = try states.committedSteps().last(where: { try StateManifest(directory: states.committedPath(step: $0)).phase == phase }) {

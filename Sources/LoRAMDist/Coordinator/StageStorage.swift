@@ -2,6 +2,23 @@ import LoRAMEngine
 
 /// `compute.weights` and `quantization` as they work out for one stage on this job's nodes.
 enum StageStorage {
+    /// What `resolve` will come to, as far as memory is concerned: how the weights are stored, and whether the ranks of a node that hold
+    /// the same stage have them once.
+    ///
+    /// - Parameters:
+    ///   - weights: of the checkpoint.
+    ///   - isFile: there is one; otherwise weights are random.
+    ///   - quantizes: as in `resolve`.
+    static func forecast(_ recipe: Recipe, weights: WeightBytes, isFile: Bool, quantizes: Bool) -> (weights: WeightBytes, sharesFrozen: Bool) {
+        let atLoad = quantizes && recipe.quantization.type == .nf4 && weights.quantizer == nil
+        let bytes = atLoad ? WeightBytes(quantizer: Quantizer(recipe.quantization)) : weights
+        return switch recipe.compute.weights {
+        case .resident: (bytes, false)
+        case .mapped: (bytes, isFile && !atLoad)
+        case .auto, .shared: (bytes, true)
+        }
+    }
+
     /// All ranks of the grid call this.
     ///
     /// `auto`: mapped where the weights are used as the files hold them and the file system is local, since the page cache then serves all

@@ -53,33 +53,17 @@ public final class Trainer {
 
         init(
             _ settings: TrainingSettings, _ source: any TensorSource, _ dims: ParallelDims, _ seat: ProcessGrid.Seat, _ pool: ThreadPool,
-            _ kernels: ComputeKernels, _ storage: WeightStorage, _ marker: ProgressMarker
+            _ kernels: ComputeKernels, _ storage: WeightStorage, _ masks: PruningMasks?, _ marker: ProgressMarker
         ) throws {
-            let config = source.config, position = seat.position
-            guard settings.data.length <= config.maxPositionCount else {
-                throw TrainingError.windowBeyondPositions(
-                    key: settings.phase == .align ? "alignment.data.length" : "data.length", length: settings.data.length,
-                    positions: config.maxPositionCount)
-            }
-            groups = try GradientGroups(
-                globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups,
-                replicas: dims.replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)
-            partition = try Trainer.cost(config, settings).partition(stages: dims.stages)
-            let range = StageRange(
-                layers: partition.layers[position.stage], isFirst: position.stage == 0, isLast: position.stage == dims.stages - 1)
-            let schedule = Schedule.training(
-                settings.parallel.pipeline == .gpipe ? .gpipe : .oneForwardOneBackward, stages: dims.stages,
-                microBatchCount: groups.microBatches(replica: position.replica).count,
-                recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full)
+            let position = seat.position
+            let plan = try TrainingLayout(config: source.config, settings: settings, dims: dims, replica: position.replica)
+            groups = plan.groups
+            partition = plan.partition
             executor = try ScheduleExecutor(
-                schedule: schedule, pipeline: seat.pipeline, maxBoundaryCount: settings.microBatchTokens * config.hiddenSize, marker: marker)
+                schedule: plan.schedule, pipeline: seat.pipeline, maxBoundaryCount: plan.boundaryCount, marker: marker)
             stage = try ModelStage(
-                source: source, range: range, training: settings.training,
-                capacity: StageCapacity(
-                    tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, executor.slotCount),
-                    recomputation: settings.recomputation,
-                    recomputesAhead: schedule.actions[position.stage].contains { $0.kind == .recompute }),
-                pool: pool, kernels: kernels, storage: storage, seed: settings.seed)
+                source: source, range: plan.range(stage: position.stage), training: settings.training, capacity: plan.capacity(stage: position.stage),
+                pool: pool, kernels: kernels, storage: storage, seed: settings.seed, masks: masks)
             var layout = ArenaLayout()
             let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
             let arena = try Arena(layout)
@@ -90,13 +74,14 @@ public final class Trainer {
 
     /// All ranks of the grid call this; all throw or none.
     ///
+    /// - Parameter masks: what pruned weights, or the adapter's products, are multiplied by; nil for neither.
     /// - Throws: errors of weights, data, topology and memory.
     public init(
         settings: TrainingSettings, source: any TensorSource, data: TrainingData, grid: ProcessGrid, seat: ProcessGrid.Seat, pool: ThreadPool,
-        kernels: ComputeKernels, storage: WeightStorage, marker: ProgressMarker
+        kernels: ComputeKernels, storage: WeightStorage, masks: PruningMasks? = nil, marker: ProgressMarker
     ) throws {
         let dims = grid.dims, position = seat.position
-        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, marker) }
+        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, masks, marker) }
         self.settings = settings
         self.grid = grid
         self.seat = seat
@@ -127,16 +112,6 @@ public final class Trainer {
     /// Detaches the pool from this trainer: it may outlive it.
     deinit { stage.threadPool.setPoll(nil, context: nil) }
 
-    static func cost(_ config: LlamaConfig, _ settings: TrainingSettings) -> ModelCost {
-        let training: ModelCost.Training =
-            switch settings.training {
-            case .dense(let frozen): .dense(head: !frozen.contains { $0.matches(WeightName.lmHead) })
-            case .lora(let lora): .lora(lora)
-            case .none: .lora(LoRAConfig(rank: 0, alpha: 1, targets: []))
-            }
-        return ModelCost(config: config, training: training, contextLength: settings.data.length, recompute: settings.recomputation == .full)
-    }
-
     /// All ranks call this with the same number, counted from 1.
     ///
     /// - Throws: `TrainingError.nonFinite` on all ranks, before the weights are touched; `DatasetError`, `MPIError`.
@@ -153,6 +128,7 @@ public final class Trainer {
         try exchange.finish()
         stage.gradients = exchange.total
         try combineTiedGradients()
+        stage.maskGradients()
         if stage.range.isLast {
             for (index, microBatch) in own.enumerated() {
                 reduction.record(microBatch: microBatch, lossSum: trainingStage.losses[index], targetTokens: trainingStage.targetCount(index))

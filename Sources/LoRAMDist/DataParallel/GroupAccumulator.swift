@@ -25,6 +25,9 @@ public final class GroupAccumulator {
         mergedFrom = count
     }
 
+    /// Of the buffers of an accumulator made with these arguments.
+    public static func byteCount(count: Int, groupCount: Int) -> Int { (groupCount.trailingZeroBitCount + 1) * count * 4 }
+
     /// Where the micro-batches of the group under way are added ([count]); zero when the group begins.
     public var current: UnsafeMutablePointer<Float> {
         precondition(finishedCount < groupCount, "all groups of the step are finished")

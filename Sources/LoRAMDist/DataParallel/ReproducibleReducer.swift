@@ -55,6 +55,9 @@ public final class ReproducibleReducer: GradientReducer {
         segments.reserveCapacity(levels + 1)
     }
 
+    /// Of the buffer of a reducer made with these arguments.
+    public static func byteCount(replicas: Int, maxBucketCount: Int) -> Int { replicas == 1 ? 0 : (maxBucketCount + 1) / 2 * 4 }
+
     /// Dropped in the middle of an exchange only when the job ends with an error, which a trap must not cover up.
     deinit {
         guard sending.isActive || receiving.isActive else { return }

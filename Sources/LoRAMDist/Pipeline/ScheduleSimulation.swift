@@ -7,12 +7,25 @@
 public struct ScheduleSimulation: Sendable, Equatable {
     /// Time from the first action to the end of the last, in the unit of the costs.
     public let makespan: Double
+    /// Time from the first action of all to each stage's last.
+    public let ends: [Double]
     /// Time that each stage computes.
     public let busy: [Double]
     /// Largest number of micro-batches between F and B, per stage.
     public let peakStash: [Int]
     /// Largest number of micro-batches between R and B, per stage.
     public let peakRecomputed: [Int]
+
+    /// A stage's work of one micro-batch, in the order of its list.
+    public struct Span: Sendable, Equatable {
+        public let kind: Action.Kind
+        public let microBatch: Int
+        public let start: Double
+        public let end: Double
+    }
+
+    /// Work of each stage as it was played: forward, recomputation, backward; messages are left out.
+    public let spans: [[Span]]
 
     /// Share of the stages' time in which they do not compute.
     public var bubble: Double {
@@ -30,7 +43,9 @@ public struct ScheduleSimulation: Sendable, Equatable {
         var player = SchedulePlayer(schedule, costs: costs, transfer: transfer, channelCapacity: channelCapacity)
         try player.play()
         makespan = player.clocks.max() ?? 0
+        ends = player.clocks
         busy = player.busy
+        spans = player.spans
         peakStash = (0..<schedule.stages).map { schedule.slotCount(stage: $0) }
         peakRecomputed = schedule.actions.map { list in
             var current = 0
@@ -58,6 +73,7 @@ private struct SchedulePlayer {
     let channelCapacity: Int
     var clocks: [Double]
     var busy: [Double]
+    private(set) var spans: [[ScheduleSimulation.Span]]
     private var positions: [Int]
     /// End of each action, per stage, kind and micro-batch; nil while it is to come.
     private var ends: [[Action.Kind: [Double?]]]
@@ -75,6 +91,7 @@ private struct SchedulePlayer {
         let stages = schedule.stages
         clocks = [Double](repeating: 0, count: stages)
         busy = clocks
+        spans = Array(repeating: [], count: stages)
         positions = [Int](repeating: 0, count: stages)
         forwardCount = positions
         backwardCount = positions
@@ -136,7 +153,13 @@ private struct SchedulePlayer {
             backwardCount[stage] += 1
             work = cost.backward + (end(.recompute, stage, microBatch) == nil ? cost.recompute : 0)
         }
-        clocks[stage] = max(clocks[stage], earliest) + work
+        let start = max(clocks[stage], earliest)
+        clocks[stage] = start + work
+        switch action.kind {
+        case .forward, .recompute, .backward:
+            spans[stage].append(ScheduleSimulation.Span(kind: action.kind, microBatch: microBatch, start: start, end: clocks[stage]))
+        case .receiveActivation, .sendActivation, .receiveGradient, .sendGradient: break
+        }
         busy[stage] += work
         ends[stage][action.kind]![microBatch] = clocks[stage]
         positions[stage] += 1

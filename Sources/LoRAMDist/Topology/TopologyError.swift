@@ -10,11 +10,13 @@ public enum TopologyError: DiagnosedError, Equatable {
     case tooManyStages(stages: Int, layers: Int)
     /// No grid of `computeRanks` ranks satisfies the limits.
     case noGrid(computeRanks: Int, layers: Int, reason: String)
+    /// Every grid of the ranks takes more memory than a node has; of the one that comes nearest, on its fullest node. `remedy`: what fits.
+    case exceedsMemory(stages: Int, replicas: Int, needed: Int, available: Int, remedy: String)
     case badCost(index: Int, found: Double)
 
     public var exitCode: ExitStatus {
         switch self {
-        case .notPositive, .worldSizeMismatch, .notDivisible, .tooManyStages, .noGrid: .usage
+        case .notPositive, .worldSizeMismatch, .notDivisible, .tooManyStages, .noGrid, .exceedsMemory: .usage
         case .badCost: .failure
         }
     }
@@ -40,6 +42,9 @@ public enum TopologyError: DiagnosedError, Equatable {
         case .noGrid(let computeRanks, let layers, let reason):
             return "no grid of stages x replicas fits \(computeRanks) ranks and a model of \(layers) layers (\(reason)): "
                 + "start another number of ranks, or set parallel.stages and parallel.replicas"
+        case .exceedsMemory(let stages, let replicas, let needed, let available, let remedy):
+            return "no grid of the job's ranks fits their memory: \(stages) stages x \(replicas) replicas need \(Formatting.bytes(needed)) on a node "
+                + "with \(Formatting.bytes(available)) to use; \(remedy) (loram-mpi plan shows more)"
         case .badCost(let index, let found):
             return "the cost of unit \(index) of the partition must be finite and not negative, found \(found)"
         }

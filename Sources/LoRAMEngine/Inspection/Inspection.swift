@@ -50,6 +50,9 @@ public struct Inspection: Sendable {
                 } else {
                     try readConfiguration("\(path)/\(Checkpoint.configName)")
                 }
+            } else if let files = try? CheckpointFiles(directory: path), !files.names.isEmpty {
+                kind = .safetensors
+                try readFiles(files)
             } else {
                 kind = .unknown
             }
@@ -93,6 +96,11 @@ public struct Inspection: Sendable {
             if number == 0 { metadata = shard.metadata }
             tensors += shard.tensors.map { Tensor(info: $0, file: name) }
         }
+        if let codec = checkpoint.files.codecName, let sizes = checkpoint.files.packedSizes {
+            details.append(JSONMember("codec", .string(codec)))
+            details.append(JSONMember("stored_bytes", .integer(sizes.stored)))
+            details.append(JSONMember("plain_bytes", .integer(sizes.plain)))
+        }
         for key in ["method", "ratio", "quantization_config"] {
             if let value = checkpoint.configuration[key] { details.append(JSONMember(key, value)) }
         }
@@ -105,6 +113,16 @@ public struct Inspection: Sendable {
         if FilePath.isRegularFile(planPath) {
             plan = Self.shortened(try ConfigFields(file: planPath).object)
         }
+    }
+
+    /// Safetensors files that are no model's.
+    private mutating func readFiles(_ files: CheckpointFiles) throws {
+        for (name, file) in try files.all() {
+            if metadata.isEmpty { metadata = file.metadata }
+            tensors += file.tensors.map { Tensor(info: $0, file: name) }
+        }
+        parameterCount = tensors.reduce(0) { $0 + $1.info.elementCount }
+        if let codec = files.codecName { details.append(JSONMember("codec", .string(codec))) }
     }
 
     private mutating func readAdapter() throws {

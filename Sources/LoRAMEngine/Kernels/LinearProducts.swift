@@ -115,7 +115,7 @@ struct LinearProducts {
     }
 
     @inline(__always)
-    private func run(_ product: (UnsafePointer<loram_execution>) -> loram_status) {
+    func run(_ product: (UnsafePointer<loram_execution>) -> loram_status) {
         let status = withUnsafePointer(to: execution, product)
         // Shapes and workspace were planned before the first step: anything else is a mistake of ours.
         precondition(status == LORAM_OK, "a matrix product was refused: status \(status.rawValue)")

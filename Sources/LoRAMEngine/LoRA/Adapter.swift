@@ -1,6 +1,6 @@
 /// A PEFT LoRA adapter: adapter_config.json and adapter_model.safetensors in a directory.
 ///
-/// Tensors are mapped, not loaded. `base_layer.weight`, which PEFT saves beside an adapted lm_head and which would overwrite the
+/// Tensors are mapped, not loaded; those of a packed directory are decoded when they are read. `base_layer.weight`, which PEFT saves beside an adapted lm_head and which would overwrite the
 /// base model's, is ignored.
 public struct Adapter: Sendable {
     public static let configName = "adapter_config.json"
@@ -14,14 +14,14 @@ public struct Adapter: Sendable {
     public let modules: [AdapterModule]
     /// adapter_config.json as it stands.
     public let configuration: JSONValue
-    public let file: SafetensorsFile
+    public let file: any TensorFile
 
     /// Reads and checks a directory: the configuration, the names and shapes of all tensors, and that all values are finite.
     ///
     /// - Throws: `AdapterError`, `SafetensorsError`, `FileError`.
     public init(directory: String) throws {
         let settings = try AdapterSettings(file: "\(directory)/\(Self.configName)")
-        file = try SafetensorsFile(path: "\(directory)/\(Self.weightsName)")
+        file = try CheckpointFiles(directory: directory).open(Self.weightsName)
         let found = try Self.modules(of: file)
         let targets = LinearSite.allCases.filter { site in found.contains { $0.site == site } }
         // Names listed as targets must exist here; a pattern or "all-linear" is what the tensors make of it.
@@ -44,7 +44,7 @@ public struct Adapter: Sendable {
     }
 
     /// Rows and columns of one of a module's tensors: lora_A [rank, in], lora_B [out, rank].
-    public func shape(_ name: String) throws -> [Int] { try file.tensor(name).shape }
+    public func shape(_ name: String) throws -> [Int] { file.header.entries[try file.index(of: name)].info.shape }
 
     /// Output and input width of an adapted layer, as the tensors have it.
     public func width(of module: AdapterModule) throws -> (out: Int, in: Int) {
@@ -79,7 +79,7 @@ public struct Adapter: Sendable {
 
     // MARK: Checks
 
-    private static func modules(of file: SafetensorsFile) throws -> [AdapterModule] {
+    private static func modules(of file: any TensorFile) throws -> [AdapterModule] {
         var found: Set<AdapterModule> = []
         for tensor in file.tensors {
             guard !tensor.name.hasSuffix(".base_layer.weight") else { continue }
@@ -145,6 +145,13 @@ public struct Adapter: Sendable {
                 }
                 start += piece
             }
+            release(name)
         }
+    }
+
+    /// Says that a tensor's bytes are not needed again soon: the adapter of a large model takes hundreds of MiB.
+    func release(_ name: String) {
+        guard let entry = file.header.index(of: name) else { return }
+        file.release(entry, 0..<file.header.entries[entry].info.byteCount)
     }
 }

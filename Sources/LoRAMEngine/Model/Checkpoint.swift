@@ -1,8 +1,6 @@
-import Synchronization
-
-/// A Hugging Face checkpoint directory: config.json and model.safetensors, or shards with model.safetensors.index.json.
+/// A Hugging Face checkpoint directory: config.json and model.safetensors, or shards with model.safetensors.index.json; plain or packed.
 ///
-/// Files are mapped when a tensor of theirs is first asked for.
+/// Plain files are mapped when a tensor of theirs is first asked for, packed ones decoded where they are read.
 public final class Checkpoint: TensorSource {
     public static let configName = "config.json"
     public static let weightsName = "model.safetensors"
@@ -18,7 +16,7 @@ public final class Checkpoint: TensorSource {
     public let shardNames: [String]
     /// Tensor names in the index's order, with the shard of each; nil for a single file, whose own header knows.
     private let index: Index?
-    private let opened: Mutex<[SafetensorsFile?]>
+    package let files: CheckpointFiles
 
     private struct Index {
         var names: [String]
@@ -40,25 +38,25 @@ public final class Checkpoint: TensorSource {
         config = try LlamaConfig(json: configuration, path: configPath)
         let fields = ConfigFields(configuration, path: configPath)
         quantization = anyQuantization ? try? QuantizationConfig(fields) : try QuantizationConfig(fields)
+        files = try CheckpointFiles(directory: directory)
         // transformers also prefers the single file where both are there.
-        if FilePath.isRegularFile("\(directory)/\(Self.weightsName)") {
+        if files.contains(Self.weightsName) {
             shardNames = [Self.weightsName]
             index = nil
         } else if FilePath.isRegularFile("\(directory)/\(Self.indexName)") {
-            (shardNames, index) = try Self.readIndex(directory)
+            (shardNames, index) = try Self.readIndex(files)
         } else {
             throw CheckpointError.noWeights(directory: directory)
         }
-        opened = Mutex(Array(repeating: nil, count: shardNames.count))
     }
 
     /// Whether a directory has weights that `init` would find.
     public static func hasWeights(_ directory: String) -> Bool {
-        FilePath.isRegularFile("\(directory)/\(weightsName)") || FilePath.isRegularFile("\(directory)/\(indexName)")
+        [weightsName, indexName, PackedIndex.fileName].contains { FilePath.isRegularFile("\(directory)/\($0)") }
     }
 
-    private static func readIndex(_ directory: String) throws -> ([String], Index) {
-        let path = "\(directory)/\(indexName)"
+    private static func readIndex(_ files: CheckpointFiles) throws -> ([String], Index) {
+        let path = "\(files.directory)/\(indexName)"
         let document: JSONValue
         do {
             document = try JSONValue.parse(contentsOf: path)
@@ -86,7 +84,7 @@ public final class Checkpoint: TensorSource {
             if let known = shardByName[name] {
                 shard = known
             } else {
-                guard FilePath.isRegularFile("\(directory)/\(name)") else {
+                guard files.contains(name) else {
                     throw CheckpointError.missingShard(index: path, file: name)
                 }
                 shard = shards.count
@@ -121,50 +119,70 @@ public final class Checkpoint: TensorSource {
         return (try? shard(0))?.contains(name) ?? false
     }
 
-    /// The bytes of a tensor where they lie in the file.
+    /// The file that holds a tensor, and the tensor's place in its header.
     ///
     /// - Throws: `CheckpointError.missingTensor`, `.notInShard`, errors of opening the file.
-    public func tensor(_ name: String) throws -> TensorView {
+    func locate(_ name: String) throws -> (file: any TensorFile, entry: Int) {
         guard let number = index == nil ? 0 : index?.shardByTensor[name] else {
             throw CheckpointError.missingTensor(directory: directory, tensor: name)
         }
         let file = try shard(number)
-        guard file.contains(name) else {
+        guard let entry = file.header.index(of: name) else {
             throw index == nil
                 ? CheckpointError.missingTensor(directory: directory, tensor: name)
                 : CheckpointError.notInShard(file: file.path, tensor: name)
         }
-        return try file.tensor(name)
+        return (file, entry)
     }
 
-    /// The bytes of a weight of the model: F32, F16 or BF16 and of the given shape.
+    /// The bytes of a tensor where they lie in the file; of a packed one decoded, in memory of their own.
+    ///
+    /// - Throws: as `locate`, errors of reading.
+    public func tensor(_ name: String) throws -> TensorView {
+        let (file, entry) = try locate(name)
+        return try file.view(entry)
+    }
+
+    /// Where a weight of the model is: F32, F16 or BF16 and of the given shape.
     ///
     /// - Throws: `CheckpointError`, also for a quantized weight; errors of opening the file.
+    func locateWeight(_ name: String, shape: [Int]) throws -> (file: any TensorFile, entry: Int, info: TensorInfo) {
+        let (file, entry) = try locate(name), info = file.header.entries[entry].info
+        if isNF4(name) { throw CheckpointError.quantized(path: file.path, tensor: name) }
+        guard info.shape == shape else {
+            throw CheckpointError.wrongShape(path: file.path, tensor: name, expected: shape, found: info.shape)
+        }
+        guard info.dtype == .f32 || info.dtype == .f16 || info.dtype == .bf16 else {
+            throw CheckpointError.wrongDType(path: file.path, tensor: name, found: info.dtype)
+        }
+        return (file, entry, info)
+    }
+
+    /// The bytes of a weight of the model.
+    ///
+    /// - Throws: as `locateWeight`, errors of reading.
     public func weight(_ name: String, shape: [Int]) throws -> TensorView {
-        let view = try tensor(name)
-        if isNF4(name) { throw CheckpointError.quantized(path: view.origin, tensor: name) }
-        guard view.shape == shape else {
-            throw CheckpointError.wrongShape(path: view.origin, tensor: name, expected: shape, found: view.shape)
-        }
-        guard view.dtype == .f32 || view.dtype == .f16 || view.dtype == .bf16 else {
-            throw CheckpointError.wrongDType(path: view.origin, tensor: name, found: view.dtype)
-        }
-        return view
+        let (file, entry, _) = try locateWeight(name, shape: shape)
+        return try file.view(entry)
     }
 
     /// A quantized weight is dequantized.
     public func copyFloats(
         _ name: String, shape: [Int], rows: Range<Int>?, into destination: UnsafeMutablePointer<Float>
     ) throws {
-        let elements = Self.elements(of: rows, shape: shape)
+        try copyFloats(name, shape: shape, elements: Self.elements(of: rows, shape: shape), into: destination)
+    }
+
+    /// Any range of elements, row-major, which may begin and end within a row.
+    func copyFloats(_ name: String, shape: [Int], elements: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
         let origin: String
         if let quantized = try nf4(name, shape: shape) {
-            quantized.copyFloats(rows: rows, into: destination)
+            quantized.copyFloats(elements: elements, into: destination)
             origin = quantized.origin
         } else {
-            let view = try weight(name, shape: shape)
-            try view.copyFloats(elements, into: destination)
-            origin = view.origin
+            let (file, entry, _) = try locateWeight(name, shape: shape)
+            try file.copyFloats(entry, elements, into: destination)
+            origin = file.path
         }
         if let offset = FloatConversion.firstNonFinite(destination, count: elements.count) {
             throw CheckpointError.nonFinite(path: origin, tensor: name, element: elements.lowerBound + offset)
@@ -172,21 +190,14 @@ public final class Checkpoint: TensorSource {
     }
 
     /// Opens every shard and checks that all weights of the model are there with the right shapes and types, and that the index
-    /// tells the truth. Reads headers and quantization states only.
+    /// tells the truth. Reads headers and quantization states only; of a packed checkpoint the quantized weights too.
     ///
     /// - Throws: `CheckpointError`, `QuantizationError`, `SafetensorsError`, `FileError`.
     public func validate() throws {
-        for (name, shape) in WeightLayout.names(config) where try nf4(name, shape: shape) == nil { _ = try weight(name, shape: shape) }
-        for name in try tensorNames() { _ = try tensor(name) }
+        for (name, shape) in WeightLayout.names(config) where try nf4(name, shape: shape) == nil { _ = try locateWeight(name, shape: shape) }
+        for name in try tensorNames() { _ = try locate(name) }
     }
 
-    /// The mapped file of a shard, opened at its first use.
-    public func shard(_ number: Int) throws -> SafetensorsFile {
-        try opened.withLock { files in
-            if let file = files[number] { return file }
-            let file = try SafetensorsFile(path: "\(directory)/\(shardNames[number])")
-            files[number] = file
-            return file
-        }
-    }
+    /// The file of a shard, opened at its first use.
+    public func shard(_ number: Int) throws -> any TensorFile { try files.open(shardNames[number]) }
 }

@@ -50,4 +50,29 @@ final class FrozenWeights: @unchecked Sendable {
             return WeightMatrix(nf4: memory.pointer(slices.codes), scales: slices.scales(in: memory).c, rows: rows, columns: columns)
         }
     }
+
+    /// Hash of names, shapes and both ends of each tensor's bytes: another file, another shape or another way to quantize shows; a full
+    /// reading would cost as much as loading.
+    func sampleHash() -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        func add(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 } }
+        func addEnds(_ base: UnsafeRawPointer, _ byteCount: Int) {
+            let sample = min(byteCount, 4096)
+            add(UnsafeRawBufferPointer(start: base, count: sample))
+            add(UnsafeRawBufferPointer(start: base + byteCount - sample, count: sample))
+        }
+        for name in items.keys.sorted() {
+            let item = items[name]!, count = item.shape.reduce(1, *)
+            var text = "\(name) \(item.shape)"
+            text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
+            switch item.form {
+            case .vector(let slice): addEnds(memory.pointer(slice), 4 * count)
+            case .mapped(let view): view.withBytes { addEnds($0.baseAddress!, $0.count) }
+            case .copied(let slice, let dtype): addEnds(memory.pointer(slice), dtype.byteCount * count)
+            case .mappedNF4(let tensor): withExtendedLifetime(tensor) { addEnds(tensor.codes, NF4Layout.codeByteCount(count)) }
+            case .copiedNF4(let slices, _), .quantized(let slices): addEnds(memory.pointer(slices.codes), NF4Layout.codeByteCount(count))
+            }
+        }
+        return hash
+    }
 }

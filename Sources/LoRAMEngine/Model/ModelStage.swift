@@ -21,6 +21,8 @@ public final class ModelStage {
     public let frozenByteCount: Int
     public let workingByteCount: Int
 
+    /// Of a non-structurally pruned model, where they take part.
+    let masks: StageMasks?
     private let pool: ThreadPool
     private let weights: StageWeights
     private let workArena: Arena
@@ -41,10 +43,11 @@ public final class ModelStage {
     /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
+    /// - Parameter masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
     public init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
-        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0
+        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
         let config = source.config
         self.config = config
@@ -52,6 +55,8 @@ public final class ModelStage {
         self.training = training
         self.capacity = capacity
         self.pool = pool
+        let stageMasks = try masks.map { try StageMasks($0, range: range) }
+        self.masks = stageMasks
 
         let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
         self.weights = weights
@@ -59,43 +64,35 @@ public final class ModelStage {
         parameters = weights.parameters
         frozenByteCount = weights.frozen.byteCount
 
-        let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
-        let geometries = range.layers.map { config.layers[$0] }
-        var work = ArenaLayout()
-        let batchLayouts = (0..<capacity.slots).map { _ in BatchState.Layout(&work, capacity: N) }
-        let forwardOnly = !training.isTraining
-        let storeLayout = ActivationStore.Layout(
-            &work, geometries, config: config, capacity: capacity, compute: kernels.type, rank: rank, forwardOnly: forwardOnly)
-        let scratchLayout = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
-        let gradientSlice = forwardOnly ? nil : work.reserve(N * D)
-        let headLayout = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
-        let scratchCount = (Attention.scratchCount(kernels, headDim: config.headDim) + 15) / 16 * 16
-        let workerScratch = work.reserve(pool.threadCount * scratchCount)
-        let productBytes = Self.workspaceByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: pool.threadCount)
-        let productSlice = work.reserve(productBytes, of: UInt8.self)
-        let arena = try Arena(work)
+        let buffers = StageBuffers(
+            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
+            hasMaskedProducts: masks != nil && training.lora != nil)
+        let arena = try Arena(buffers.arena)
         workArena = arena
-        workingByteCount = work.byteCount + weights.parameterArena.byteCount
+        workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
 
-        batches = batchLayouts.map { BatchState(arena, $0, capacity: N) }
-        store = ActivationStore(storeLayout, arena, geometries, config: config, recomputation: capacity.recomputation)
-        scratch = scratchLayout?.bind(arena)
-        gradientStream = gradientSlice.map { arena.pointer($0) }
+        batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
+        store = ActivationStore(
+            buffers.activations, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
+        scratch = buffers.backward?.bind(arena)
+        gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
         let products = LinearProducts(
-            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(productSlice, as: UInt8.self)), workspaceByteCount: productBytes)
+            kernels: kernels, pool: pool, workspace: UnsafeMutableRawPointer(arena.pointer(buffers.products, as: UInt8.self)),
+            workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
-            pool: pool, products: products, scratchBase: arena.pointer(workerScratch), scratchCount: scratchCount, dropout: dropout, gradients: weights.parameters)
+            pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount,
+            dropout: dropout, gradients: weights.parameters, masked: buffers.masked?.bind(arena))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
         embedding_VD = range.isFirst ? weights.matrix(WeightName.embedding) : nil
         embeddingGradientOffset = range.isFirst ? weights.gradientOffset(WeightName.embedding) : nil
         layers = range.layers.map { index in
-            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
+            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed, masks: stageMasks) }
             let geometry = config.layers[index]
             return DecoderLayer(
-                geometry: geometry, hiddenSize: D, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
+                geometry: geometry, hiddenSize: config.hiddenSize, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
                 gain2_D: weights.vector(WeightName.postAttentionNorm(layer: index)),
                 gain1GradientOffset: weights.gradientOffset(WeightName.inputNorm(layer: index)),
                 gain2GradientOffset: weights.gradientOffset(WeightName.postAttentionNorm(layer: index)), q: linear(.q), k: linear(.k), v: linear(.v),
@@ -104,32 +101,16 @@ public final class ModelStage {
                 rotary: rotary)
         }
         firstOffsets = weights.firstOffsets(range)
-        head = headLayout.map {
+        head = buffers.head.map {
             OutputHead(
-                hiddenSize: D, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
+                hiddenSize: config.hiddenSize, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
-                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
+                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed, masks: nil), buffers: $0.bind(arena))
         }
     }
 
-    /// Bytes of scratch that the largest product of the stage needs.
-    private static func workspaceByteCount(
-        _ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, training: Training, tokens: Int, workers: Int
-    ) -> Int {
-        let rank = training.lora?.rank ?? 0
-        func bytes(_ site: LinearSite, layer: Int, rows: Int) -> Int {
-            let shape = site.shape(in: config, layer: layer)
-            return LinearProducts.workspaceByteCount(
-                kernels, rows: rows, outputs: shape.out, inputs: shape.in, rank: rank, trainsWeight: training.isDense, workers: workers)
-        }
-        var shapes: Set<LayerGeometry> = []
-        var largest = 0
-        for layer in range.layers where shapes.insert(config.layers[layer]).inserted {
-            largest = max(largest, LinearSite.inLayer.map { bytes($0, layer: layer, rows: tokens) }.max() ?? 0)
-        }
-        let chunk = min(tokens, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
-        return range.isLast ? max(largest, bytes(.lmHead, layer: 0, rows: chunk)) : largest
-    }
+    /// A hash that differs where another stage's, or another checkpoint's, frozen weights would be held; see `FrozenWeights.sampleHash`.
+    public func frozenSampleHash() -> UInt64 { weights.frozen.sampleHash() }
 
     /// Lets messages move on between the tasks of every kernel (see `ThreadPool.setPoll`).
     public var threadPool: ThreadPool { pool }
@@ -227,10 +208,34 @@ public final class ModelStage {
         return head.loss(step, batches[slot], x_ND: store.output(slot: slot), dx_ND: nil)
     }
 
+    /// -log p of each of the slot's labelled positions, in their order, without gradients.
+    public func evaluateTokenLosses(slot: Int) -> [Double] {
+        guard let head else { preconditionFailure("only the last stage knows the loss") }
+        let batch = batches[slot]
+        return [Double](unsafeUninitializedCapacity: batch.targetCount) { losses, count in
+            _ = head.loss(step, batch, x_ND: store.output(slot: slot), dx_ND: nil, tokenLosses_M: losses.baseAddress)
+            count = batch.targetCount
+        }
+    }
+
     /// logits [N, V] of every token of the slot.
     public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
         guard let head else { preconditionFailure("only the last stage knows the logits") }
         let batch = batches[slot]
         head.logits(step, batch, x_ND: store.output(slot: slot), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
+    }
+
+    // MARK: - What a forward pass leaves, for pruning
+
+    /// The inputs that a layer's linear layers multiplied in the slot's last forward pass, [N, in] each. `layer` counts within the stage. Valid
+    /// until the next pass; on a stage of f32 products that keeps everything or has one layer.
+    package func linearInput(_ group: InputGroup, layer: Int, slot: Int) -> UnsafePointer<Float> {
+        let kept = store.activations(slot: slot, layer: layer)
+        return switch group {
+        case .attention: UnsafePointer(kept.normed1_ND)
+        case .output: UnsafePointer(kept.attended_NHd)
+        case .mlp: UnsafePointer(kept.normed2_ND)
+        case .down: UnsafePointer(kept.product_NF)
+        }
     }
 }

@@ -43,10 +43,11 @@ struct WeightPlan {
             } else if let quantizer = storage.quantizer, name != WeightName.embedding, name != WeightName.lmHead {
                 form = .quantized(NF4Slices(&layout, elementCount: count, double: quantizer.double))
             } else {
-                let view = try checkpoint?.weight(name, shape: shape)
-                let stored = view?.dtype ?? config.dtype, dtype = storage.quantizer == nil ? stored : .bf16
-                if let view, storage.isMapped, dtype == stored {
-                    form = .mapped(view)
+                let place = try checkpoint?.locateWeight(name, shape: shape)
+                let stored = place?.info.dtype ?? config.dtype, dtype = storage.quantizer == nil ? stored : .bf16
+                // A packed file has no bytes to map.
+                if let place, let file = place.file as? SafetensorsFile, storage.isMapped, dtype == stored {
+                    form = .mapped(file.view(place.entry))
                 } else {
                     form = .copied(layout.reserve(count * dtype.byteCount, of: UInt8.self), dtype)
                 }
@@ -160,7 +161,7 @@ extension WeightPlan {
         if rounds {
             FloatConversion.round(buffer, count: count, to: .bf16)
             if let element = FloatConversion.firstNonFinite(buffer, count: count) {
-                throw CheckpointError.nonFinite(path: (try? (source as? Checkpoint)?.tensor(item.name).origin) ?? "weights", tensor: item.name, element: first + element)
+                throw CheckpointError.nonFinite(path: (try? (source as? Checkpoint)?.locate(item.name).file.path) ?? "weights", tensor: item.name, element: first + element)
             }
         }
         switch item.form {

@@ -55,14 +55,19 @@ public struct NF4Tensor: @unchecked Sendable {
     ///
     /// - Precondition: the rows exist.
     public func copyFloats(rows: Range<Int>? = nil, into destination: UnsafeMutablePointer<Float>) {
-        let width = shape.dropFirst().reduce(1, *)
-        let rows = rows ?? 0..<shape[0]
-        precondition(rows.lowerBound >= 0 && rows.upperBound <= shape[0], "rows \(rows) of \(name) with shape \(shape)")
-        let count = rows.count * width
+        let width = shape.dropFirst().reduce(1, *), rows = rows ?? 0..<shape[0]
+        copyFloats(elements: rows.lowerBound * width..<rows.upperBound * width, into: destination)
+    }
+
+    /// The same for any range of elements.
+    ///
+    /// - Precondition: the elements exist.
+    func copyFloats(elements: Range<Int>, into destination: UnsafeMutablePointer<Float>) {
+        precondition(elements.lowerBound >= 0 && elements.upperBound <= elementCount, "elements \(elements) of \(name) with shape \(shape)")
         withExtendedLifetime(owners) {
-            NF4Kernels.dequantize(codes, scales, total: elementCount, first: rows.lowerBound * width, count: count, into: destination)
+            NF4Kernels.dequantize(codes, scales, total: elementCount, first: elements.lowerBound, count: elements.count, into: destination)
         }
-        FloatConversion.round(destination, count: count, to: dtype)
+        FloatConversion.round(destination, count: elements.count, to: dtype)
     }
 
     /// Finite scales make finite values; what reads the codes directly asks this once.
@@ -85,7 +90,7 @@ public struct NF4Tensor: @unchecked Sendable {
 
 extension FloatConversion {
     /// Rounds floats in place to the nearest value of a narrower type, ties to even; F32 stays.
-    static func round(_ values: UnsafeMutablePointer<Float>, count: Int, to dtype: DType) {
+    package static func round(_ values: UnsafeMutablePointer<Float>, count: Int, to dtype: DType) {
         var i = 0
         switch dtype {
         case .bf16:

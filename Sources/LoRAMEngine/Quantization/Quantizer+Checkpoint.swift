@@ -22,11 +22,12 @@ extension Quantizer {
         maxShardByteCount: Int = CheckpointWriter.defaultMaxShardByteCount, pool: ThreadPool? = nil,
         progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws -> Summary {
-        var plan: PruningPlan?
+        var plan: PruningPlan?, masks: PruningMasks?
         if case .checkpoint(let checkpoint) = model.origin {
             guard checkpoint.quantization == nil else { throw QuantizationError.alreadyQuantized(path: checkpoint.directory) }
             try checkpoint.validate()
             plan = try PruningPlan.beside(checkpoint: checkpoint.directory)
+            masks = try PruningMasks.beside(checkpoint.directory, of: checkpoint.config)
         }
         let linears = Set((0..<model.config.layerCount).flatMap { layer in LinearSite.inLayer.map { "\($0.modulePath(layer: layer)).weight" } })
         let weights = try WeightLayout.names(model.config).map { try WeightPieces(name: $0.name, shape: $0.shape, source: model.source) }
@@ -35,6 +36,7 @@ extension Quantizer {
         let writer = try CheckpointWriter(
             path: path, tensors: layout.flatMap { $0 }, deferred: Set(linears.map { $0 + NF4Tensor.Part.state.rawValue }),
             configuration: configuration(model), companionsFrom: model.directory, maxShardByteCount: maxShardByteCount, replacing: replacing)
+        if let masks { try writer.link(PruningMasks.fileName, from: masks.path) }
         if let plan { try writer.addFile(PruningPlan.fileName, Array(plan.serialized().utf8)) }
 
         let total = weights.reduce(0) { $0 + $1.elementCount * $1.storedDType.byteCount }
@@ -73,15 +75,17 @@ extension Quantizer {
         return json
     }
 
+    private func tensors(of weight: WeightPieces) -> [TensorInfo] { tensors(of: weight.name, shape: weight.shape, dtype: weight.storedDType) }
+
     /// The tensors of a quantized weight in the order in which they are written; the state's length is a bound.
-    private func tensors(of weight: WeightPieces) -> [TensorInfo] {
-        let count = weight.elementCount
+    func tensors(of name: String, shape: [Int], dtype: DType) -> [TensorInfo] {
+        let count = shape.reduce(1, *)
         func info(_ part: NF4Tensor.Part, _ dtype: DType, _ count: Int) -> TensorInfo {
-            TensorInfo(name: weight.name + part.rawValue, dtype: dtype, shape: [count])
+            TensorInfo(name: name + part.rawValue, dtype: dtype, shape: [count])
         }
-        let state = NF4State(dtype: weight.storedDType, shape: weight.shape, nestedOffset: double ? 0 : nil)
+        let state = NF4State(dtype: dtype, shape: shape, nestedOffset: double ? 0 : nil)
         var result = [
-            TensorInfo(name: weight.name, dtype: .u8, shape: [NF4Layout.codeByteCount(count), 1]),
+            TensorInfo(name: name, dtype: .u8, shape: [NF4Layout.codeByteCount(count), 1]),
             info(.absmax, double ? .u8 : .f32, NF4Layout.blockCount(count)), info(.map, .f32, NF4Kernels.codes.count),
         ]
         if double {

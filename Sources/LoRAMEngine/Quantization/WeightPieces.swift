@@ -1,4 +1,4 @@
-/// A plain weight in pieces of whole NF4 blocks: of a checkpoint where its bytes lie, of any other source through a buffer.
+/// A plain weight in pieces of whole NF4 blocks: through one buffer.
 struct WeightPieces {
     /// Elements of a piece, a multiple of 64: some MiB.
     static let elementCount = 1 << 20
@@ -11,7 +11,8 @@ struct WeightPieces {
     let storedDType: DType
     let origin: String
     private let source: any TensorSource
-    private let view: TensorView?
+    /// nil for a generated weight.
+    private let place: (file: any TensorFile, entry: Int)?
 
     /// - Throws: `CheckpointError` for a weight that is missing, of another shape or type, or quantized.
     init(name: String, shape: [Int], source: any TensorSource) throws {
@@ -19,10 +20,10 @@ struct WeightPieces {
         self.shape = shape
         self.source = source
         if let checkpoint = source as? Checkpoint {
-            let view = try checkpoint.weight(name, shape: shape)
-            (dtype, storedDType, origin, self.view) = (view.dtype, view.dtype, view.origin, view)
+            let (file, entry, info) = try checkpoint.locateWeight(name, shape: shape)
+            (dtype, storedDType, origin, place) = (info.dtype, info.dtype, file.path, (file, entry))
         } else {
-            (dtype, storedDType, origin, view) = (.f32, source.config.dtype, name, nil)
+            (dtype, storedDType, origin, place) = (.f32, source.config.dtype, name, nil)
         }
     }
 
@@ -33,13 +34,14 @@ struct WeightPieces {
     ///
     /// - Throws: errors of `body` and of the source.
     func forEach(_ body: (UnsafeRawPointer, Range<Int>) throws -> Void) throws {
-        if let view {
-            try view.withBytes { bytes in
-                for start in stride(from: 0, to: elementCount, by: Self.elementCount) {
-                    let elements = start..<min(start + Self.elementCount, elementCount)
-                    try body(bytes.baseAddress! + start * dtype.byteCount, elements)
-                    view.release(elements.lowerBound * dtype.byteCount..<elements.upperBound * dtype.byteCount)
-                }
+        if let place {
+            let width = dtype.byteCount, buffer = ByteBuffer(count: width * min(Self.elementCount, elementCount))
+            for start in stride(from: 0, to: elementCount, by: Self.elementCount) {
+                let elements = start..<min(start + Self.elementCount, elementCount)
+                let bytes = elements.lowerBound * width..<elements.upperBound * width
+                try place.file.read(place.entry, bytes, into: buffer.base)
+                place.file.release(place.entry, bytes)
+                try body(UnsafeRawPointer(buffer.base), elements)
             }
         } else {
             try forEachGenerated(body)

@@ -62,11 +62,12 @@ public struct RecoveryRecipe: RecipeSection {
         case normal
     }
 
-    public enum Codec: String, RecipeWord { case planes, zstd, base }
+    /// `none`: plain safetensors; `base`: not stored, computed from the original and the adapter when it is read.
+    public enum Codec: String, RecipeWord { case planes, zstd, base, none }
 
     public var fill = Fill.zero
-    /// Also write the merged full model. Default false until merging exists.
-    public var merge = false
+    /// Also write the merged full model.
+    public var merge = true
     /// How the merged model is compressed.
     public var compress = Codec.planes
 

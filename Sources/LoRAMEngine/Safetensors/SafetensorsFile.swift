@@ -1,40 +1,37 @@
 /// A memory-mapped safetensors file: nothing but the header is read until a tensor's bytes are.
-public final class SafetensorsFile: Sendable {
+public final class SafetensorsFile: TensorFile {
     public let file: MappedFile
     public let header: SafetensorsHeader
-    private let indexByName: [String: Int]
 
     /// - Throws: `FileError`, `SafetensorsError`.
     public init(path: String) throws {
         file = try MappedFile(path: path)
         header = try file.withBytes { try SafetensorsHeader(file: $0, path: path) }
-        var indexByName = [String: Int](minimumCapacity: header.entries.count)
-        for (index, entry) in header.entries.enumerated() {
-            // The header's keys differ byte by byte; two spellings of one Unicode text still meet here.
-            guard indexByName.updateValue(index, forKey: entry.info.name) == nil else {
-                throw SafetensorsError.duplicateName(path: path, tensor: entry.info.name)
-            }
-        }
-        self.indexByName = indexByName
     }
 
     public var path: String { file.path }
-    /// In the order of their data.
-    public var tensors: [TensorInfo] { header.entries.map(\.info) }
-    public var metadata: [(key: String, value: String)] { header.metadata }
+    public var headerBytes: [UInt8] { file.withBytes { Array($0[..<header.dataStart]) } }
 
-    public func contains(_ name: String) -> Bool { indexByName[name] != nil }
-
-    /// - Throws: `SafetensorsError.missingTensor`.
-    public func tensor(_ name: String) throws -> TensorView {
-        guard let index = indexByName[name] else { throw SafetensorsError.missingTensor(path: path, tensor: name) }
-        let entry = header.entries[index]
+    public func view(_ entry: Int) -> TensorView {
+        let entry = header.entries[entry]
         return TensorView(info: entry.info, bytes: UnsafeRawBufferPointer(rebasing: file.bytes[entry.range]), origin: path, owner: self)
+    }
+
+    public func read(_ entry: Int, _ bytes: Range<Int>, into destination: UnsafeMutableRawPointer) {
+        let start = header.entries[entry].range.lowerBound + bytes.lowerBound
+        precondition(start + bytes.count <= header.entries[entry].range.upperBound, "bytes outside of a tensor")
+        if let base = file.bytes.baseAddress { file.withBytes { _ in destination.copyMemory(from: base + start, byteCount: bytes.count) } }
+    }
+
+    public func release(_ entry: Int, _ bytes: Range<Int>) { view(entry).release(bytes) }
+
+    public func copyFloats(_ entry: Int, _ elements: Range<Int>, into destination: UnsafeMutablePointer<Float>) throws {
+        try view(entry).copyFloats(elements, into: destination)
     }
 
     /// Advises the kernel how one tensor's bytes are going to be read; an unknown name is ignored.
     public func advise(_ hint: MappedFile.Hint, tensor name: String) {
-        guard let index = indexByName[name] else { return }
+        guard let index = header.index(of: name) else { return }
         file.advise(hint, range: header.entries[index].range)
     }
 }
@@ -62,6 +59,9 @@ public struct TensorView: @unchecked Sendable {
     public var name: String { info.name }
     public var dtype: DType { info.dtype }
     public var shape: [Int] { info.shape }
+
+    /// The bytes are those of a mapped file, whose pages come back when they are read.
+    var isMapped: Bool { owner is SafetensorsFile }
 
     /// Reads the bytes while keeping their owner alive.
     public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {

@@ -19,11 +19,23 @@ public struct SafetensorsHeader: Sendable {
     public let metadata: [(key: String, value: String)]
     /// Offset of the data section from the start of the file.
     public let dataStart: Int
+    private let indexByName: [String: Int]
 
     /// Reads the header at the start of `file`, which is the whole file; data bytes are not touched.
     ///
     /// - Throws: `SafetensorsError` that names `path`.
     public init(file: UnsafeRawBufferPointer, path: String) throws {
+        try self.init(prefix: file, fileByteCount: file.count, path: path)
+    }
+
+    /// Index into `entries`; nil for a name that is not there.
+    public func index(of name: String) -> Int? { indexByName[name] }
+
+    /// - Parameters:
+    ///   - file: the start of the file, with the whole header.
+    ///   - fileByteCount: of the whole file.
+    /// - Throws: `SafetensorsError` that names `path`.
+    init(prefix file: UnsafeRawBufferPointer, fileByteCount: Int, path: String) throws {
         guard file.count >= 8 else { throw SafetensorsError.tooShort(path: path, byteCount: file.count) }
         let length = UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
         guard length <= UInt64(Self.maxHeaderByteCount) else {
@@ -45,7 +57,7 @@ public struct SafetensorsHeader: Sendable {
             throw SafetensorsError.headerNotJSON(path: path, error)
         }
 
-        let dataCount = file.count - dataStart
+        let dataCount = fileByteCount - dataStart
         var entries: [Entry] = []
         var metadata: [(key: String, value: String)] = []
         for member in document.objectMembers ?? [] {
@@ -58,6 +70,14 @@ public struct SafetensorsHeader: Sendable {
         // Equal starts happen with empty tensors: these come before the one that begins there.
         entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
         try Self.checkCoverage(entries, dataStart: dataStart, dataCount: dataCount, path: path)
+        var indexByName = [String: Int](minimumCapacity: entries.count)
+        for (index, entry) in entries.enumerated() {
+            // The header's keys differ byte by byte; two spellings of one Unicode text still meet here.
+            guard indexByName.updateValue(index, forKey: entry.info.name) == nil else {
+                throw SafetensorsError.duplicateName(path: path, tensor: entry.info.name)
+            }
+        }
+        self.indexByName = indexByName
         self.entries = entries
         self.metadata = metadata
     }

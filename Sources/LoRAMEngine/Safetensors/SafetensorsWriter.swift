@@ -44,7 +44,7 @@ public final class SafetensorsWriter {
     /// Length field and JSON text, ready to write.
     ///
     /// - Parameter minByteCount: what the header takes at least, a multiple of the alignment.
-    private static func header(
+    static func header(
         path: String, tensors: [TensorInfo], metadata: [(key: String, value: String)], minByteCount: Int = 0
     ) throws -> [UInt8] {
         var members: [JSONMember] = []

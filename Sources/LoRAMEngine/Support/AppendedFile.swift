@@ -25,6 +25,13 @@ public final class AppendedFile {
     public func append(_ line: String) throws {
         var bytes = Array(line.utf8)
         bytes.append(UInt8(ascii: "\n"))
+        try append(bytes: bytes)
+    }
+
+    /// Appends bytes as they are, in one call like a line.
+    ///
+    /// - Throws: `FileError.cannotWrite`.
+    public func append(bytes: [UInt8]) throws {
         try bytes.withUnsafeBytes { buffer in
             var offset = 0
             while offset < buffer.count {

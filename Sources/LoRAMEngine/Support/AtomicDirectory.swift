@@ -8,24 +8,51 @@ public final class AtomicDirectory {
     /// Where to put the files; a sibling of the final path, on the same file system.
     public let temporaryPath: String
     private let replaces: Bool
+    private let isResumable: Bool
+    /// Of a resumable directory: no other process is at it.
+    private var lock: Int32 = -1
     private var isCommitted = false
+    static let lockName = ".lock"
+
+    /// Ends the names of files that say which parts of a resumable directory are complete.
+    public static let recordSuffix = ".record.json"
+
+    /// Where a resumable directory is filled.
+    public static func resumablePath(of path: String) -> String { "\(trimmed(path)).partial" }
+
+    private static func trimmed(_ path: String) -> String {
+        var trimmed = path
+        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+        return trimmed
+    }
 
     /// Makes missing parent directories.
     ///
     /// - Parameter replacing: whether `commit()` may replace a directory that is there already. Without it an existing path other
     ///   than an empty directory is refused now.
-    /// - Throws: `FileError.exists`, `FileError.cannotWrite`.
-    public init(_ path: String, replacing: Bool = false) throws {
-        var trimmed = path
-        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+    ///   - resumable: the temporary directory has the same name in every process and stays, once a record lies in it, until a later
+    ///     process completes it.
+    /// - Throws: `FileError.exists`, `FileError.cannotWrite`, `FileError.inUse`.
+    public init(_ path: String, replacing: Bool = false, resumable: Bool = false) throws {
+        let trimmed = Self.trimmed(path)
         finalPath = trimmed
-        temporaryPath = "\(trimmed).partial-\(getpid())"
+        temporaryPath = resumable ? Self.resumablePath(of: path) : "\(trimmed).partial-\(getpid())"
         replaces = replacing
+        isResumable = resumable
         if FilePath.exists(trimmed), !Self.isEmptyDirectory(trimmed) {
             guard replacing else { throw FileError.exists(path: trimmed) }
             guard FilePath.isDirectory(trimmed) else { throw FileError.exists(path: trimmed) }
         }
         try FileSystem.createDirectory(FilePath.parent(trimmed))
+        if resumable {
+            try FileSystem.createDirectory(temporaryPath)
+            try takeLock()
+            // Files that were not complete yet.
+            for name in try FilePath.names(inDirectory: temporaryPath) where name.contains(".partial-") {
+                try FileSystem.remove("\(temporaryPath)/\(name)")
+            }
+            return
+        }
         // What a killed process of the same number left is of no use to anybody.
         Self.removeTree(temporaryPath)
         guard mkdir(temporaryPath, 0o755) == 0 else {
@@ -34,7 +61,24 @@ public final class AtomicDirectory {
     }
 
     deinit {
-        if !isCommitted { Self.removeTree(temporaryPath) }
+        // Without the lock the files are another process's.
+        if !isCommitted, !isResumable || (lock >= 0 && !hasRecords) { Self.removeTree(temporaryPath) }
+        if lock >= 0 { close(lock) }
+    }
+
+    private func takeLock() throws {
+        let descriptor = open(path(Self.lockName), O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw FileError.cannotWrite(path: finalPath, call: "open", code: errno) }
+        // File systems without locks are left to their users.
+        if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+            close(descriptor)
+            throw FileError.inUse(path: finalPath)
+        }
+        lock = descriptor
+    }
+
+    private var hasRecords: Bool {
+        ((try? FilePath.names(inDirectory: temporaryPath)) ?? []).contains { $0.hasSuffix(Self.recordSuffix) }
     }
 
     /// Path of a file inside.
@@ -45,6 +89,7 @@ public final class AtomicDirectory {
     ///
     /// - Throws: `FileError`.
     public func commit() throws {
+        if isResumable { unlink(path(Self.lockName)) }
         try OutputFile.syncDirectory(temporaryPath)
         var aside: String?
         if FilePath.exists(finalPath), !Self.isEmptyDirectory(finalPath) {

@@ -10,6 +10,8 @@ public enum FileError: DiagnosedError, Equatable {
     case notDirectory(path: String)
     /// An output that is there already and may not be replaced.
     case exists(path: String)
+    /// An output that another process is writing.
+    case inUse(path: String)
 
     public var description: String { text.singleLine }
 
@@ -21,6 +23,7 @@ public enum FileError: DiagnosedError, Equatable {
             "cannot write \(path): \(call) failed, \(Self.reason(code)); check the path, its permissions and the free space"
         case .notRegularFile(let path): "cannot read \(path): expected a regular file, found something else"
         case .notDirectory(let path): "cannot read \(path): expected a directory, found something else"
+        case .inUse(let path): "cannot write \(path): expected to be the only process at it, found another; wait for it or choose another path"
         case .exists(let path): "cannot write \(path): expected a path that is free, found an existing one; remove it or choose another"
         }
     }
@@ -28,7 +31,7 @@ public enum FileError: DiagnosedError, Equatable {
     public var exitCode: ExitStatus {
         switch self {
         case .cannotRead, .notRegularFile, .notDirectory: .badInput
-        case .cannotWrite: .failure
+        case .cannotWrite, .inUse: .failure
         case .exists: .usage
         }
     }

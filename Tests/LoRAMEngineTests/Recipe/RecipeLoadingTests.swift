@@ -6,7 +6,7 @@ import Testing
     @Test func defaultsAreTheDocumentedOnes() throws {
         let recipe = try Recipe.load(file: nil)
         #expect(recipe.seed == 42)
-        #expect(recipe.pruning.ratio == 0.65)
+        #expect(recipe.pruning.method == .stru && recipe.pruning.ratio == 0.65)
         #expect(recipe.pruning.keepFirst == 4 && recipe.pruning.keepLast == 2)
         #expect(recipe.pruning.calibrationSampleCount == 10 && recipe.pruning.calibrationLength == 64)
         #expect(recipe.lora.rank == 8 && recipe.lora.alpha == 16 && recipe.lora.dropout == 0.05 && !recipe.lora.rslora)
@@ -19,7 +19,7 @@ import Testing
         #expect(recipe.alignment.frozen == ["lm_head"] && recipe.alignment.data.template == .none)
         #expect(recipe.parallel.stages == .auto && recipe.parallel.groups == 8 && recipe.parallel.recomputeAhead)
         #expect(recipe.checkpoint.every == 50 && recipe.checkpoint.keep == 3)
-        #expect(recipe.quantization.type == .nf4 && recipe.compute.type == .bf16 && !recipe.recovery.merge)
+        #expect(recipe.quantization.type == .nf4 && recipe.compute.type == .bf16 && recipe.recovery.merge && recipe.recovery.compress == .planes)
         #expect(recipe.watchdogSeconds == 600 && recipe.onNonfinite == .stop)
     }
 

@@ -1,0 +1,94 @@
+import LoRAMEngine
+
+/// The `plan` command: a recipe's counts, bytes, traffic and time, without weights and without other ranks.
+public struct PlanRun: Sendable {
+    public struct Options: Sendable {
+        public var phase = Recipe.Phase.train
+        /// Nobody said how long samples are: shorten them to the model's positions where those are fewer.
+        public var shortensSamples = false
+        /// Searches the grid for this cluster; nil: the recipe's grid, or one rank.
+        public var nodes: Int?
+        /// Of a node in a search, else of a rank; nil: this machine's.
+        public var cores: Int?
+        /// GiB of a node; nil: this machine's.
+        public var memory: Double?
+        /// GFLOP/s that a core reaches; nil: measured here.
+        public var gigaflops: Double?
+        /// GB/s between nodes; nil: 10 Gbit/s.
+        public var bandwidth: Double?
+
+        public init() {}
+    }
+
+    public let recipe: Recipe
+    public let phase: Recipe.Phase
+    public let model: ModelPlan
+    public let lora: LoRAConfig
+    public let grid: GridPlan
+    /// Bytes on the fullest node and the other grids, where a cluster was given.
+    public let search: GridSearch?
+    /// Operations of the recipe's whole alignment.
+    public let alignmentFlops: Double
+    public let alignmentTokens: Int
+
+    /// - Throws: errors of the recipe, the model's files, the pruning and the grid; `PlanError`.
+    public init(_ recipe: Recipe, _ options: Options) throws {
+        try options.check()
+        self.recipe = recipe
+        phase = options.phase
+        model = try ModelPlan(recipe)
+        let config = model.trained
+        var settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        if options.shortensSamples { settings.data.length = min(settings.data.length, config.maxPositionCount) }
+        lora = recipe.lora.config(tied: config.tiesWordEmbeddings)
+        let compute = ComputeType(rawValue: recipe.compute.type.rawValue)!, kernels = try ComputeKernels(type: compute)
+        // Alignment trains the weights before they are quantized; a shape alone stands for a checkpoint to come.
+        let storage = StageStorage.forecast(recipe, weights: WeightBytes(quantizer: model.storedQuantizer), isFile: true, quantizes: phase == .train)
+        let (weights, sharesFrozen) = storage
+
+        let cores = options.cores ?? recipe.parallel.threads.given ?? Machine.availableProcessorCount
+        let measured = options.gigaflops == nil
+        let rate = try options.gigaflops
+            ?? PlanSpeed.measureGigaflopsPerCore(
+                compute: compute, recomputation: settings.recomputation, quantizes: weights.quantizer != nil, threads: Machine.availableProcessorCount)
+        let speed = PlanSpeed(
+            gigaflopsPerCore: rate, gigaflopsOrigin: measured ? .measured : .given, coresPerRank: cores,
+            bandwidth: options.bandwidth.map { $0 * 1e9 } ?? PlanSpeed.assumedBandwidth, bandwidthOrigin: options.bandwidth == nil ? .assumed : .given)
+        if let nodes = options.nodes {
+            let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
+            let search = try GridSearch(
+                config: config, settings: settings, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels,
+                cluster: GridSearch.Cluster(nodes: nodes, cores: cores, memoryByteCount: memory), speed: speed)
+            self.search = search
+            grid = search.best.plan
+        } else {
+            let dims = try ParallelDims(stages: recipe.parallel.stages.given ?? 1, replicas: recipe.parallel.replicas.given ?? 1)
+            let layout = try TrainingLayout(config: config, settings: settings, dims: dims)
+            search = nil
+            grid = try GridPlan(
+                layout, memories: layout.memories(weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: cores), speed: speed)
+        }
+        let alignment = recipe.alignment
+        alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps
+        let cost = TrainingLayout.cost(config, TrainingSettings(recipe: recipe, phase: .align, tied: config.tiesWordEmbeddings))
+        alignmentFlops = cost.total.total * Double(alignmentTokens)
+    }
+}
+
+extension PlanRun.Options {
+    /// - Throws: `PlanError.badArgument`.
+    func check() throws {
+        func require(_ name: String, _ value: Double?, _ range: ClosedRange<Double>) throws {
+            guard let value, !range.contains(value) else { return }
+            throw PlanError.badArgument(
+                name: name, expected: "\(Formatting.count(range.lowerBound)) to \(Formatting.count(range.upperBound))", found: "\(value)")
+        }
+        for (name, value) in [("nodes", nodes), ("cores", cores)] where value.map({ !(1...4096).contains($0) }) == true {
+            throw PlanError.badArgument(name: name, expected: "1 to 4096", found: "\(value!)")
+        }
+        try require("memory", memory, 0.001...1e6)
+        try require("gflops", gigaflops, 0.001...1e6)
+        try require("bandwidth", bandwidth, 0.001...1e6)
+        if nodes == nil, memory != nil { throw PlanError.badArgument(name: "memory", expected: "--nodes beside it", found: "none") }
+    }
+}
