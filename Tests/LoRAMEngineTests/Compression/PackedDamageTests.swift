@@ -54,9 +54,9 @@ import Testing
             var bytes = original
             bytes[start + place] ^= 4
             let hash = bytes[start..<start + count].withUnsafeBytes { loram_xxh64($0.baseAddress, $0.count) }
-            guard case .array(var hashes)? = sections[part]["xxh64"] else { return #expect(Bool(false)) }
-            hashes[0] = .string(String(repeating: "0", count: hash.leadingZeroBitCount / 4) + (hash == 0 ? "" : String(hash, radix: 16)))
-            sections[part]["xxh64"] = .array(hashes)
+            guard case .string(let hashes)? = sections[part]["xxh64"] else { return #expect(Bool(false)) }
+            let digits = String(hash, radix: 16)
+            sections[part]["xxh64"] = .string(String(repeating: "0", count: 16 - digits.count) + digits + hashes.dropFirst(16))
             files[0]["sections"] = .array(sections)
             json["files"] = .array(files)
             try OutputFile.write(json.serializedBytes(), to: index)
