@@ -15,6 +15,7 @@ missing=()
 has pkg-config || missing+=(pkg-config)
 has_library openblas || has_package libopenblas-dev || missing+=(libopenblas-dev)
 has_library libzstd || has_package libzstd-dev || missing+=(libzstd-dev)
+has_library zlib || has_package zlib1g-dev || missing+=(zlib1g-dev)
 if ! { has mpirun && { has_open_mpi_compiler || has_library ompi-c; }; }; then
     has_package libopenmpi-dev || missing+=(libopenmpi-dev)
     has_package openmpi-bin || missing+=(openmpi-bin)

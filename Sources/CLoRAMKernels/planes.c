@@ -88,21 +88,33 @@ LORAM_INLINE uint64_t round64(uint64_t sum, uint64_t lane) { return rotated(sum 
 LORAM_INLINE uint64_t merged(uint64_t hash, uint64_t sum) { return (hash ^ round64(0, sum)) * P1 + P4; }
 LORAM_INLINE uint64_t word(const uint8_t *p) { uint64_t x; memcpy(&x, p, sizeof x); return x; }
 
-uint64_t loram_xxh64(const void *bytes, size_t count) {
+void loram_xxh64_start(struct loram_xxh64_sums *sums) {
+    *sums = (struct loram_xxh64_sums){{P1 + P2, P2, 0, 0 - P1}, 0};
+}
+
+void loram_xxh64_add(struct loram_xxh64_sums *sums, const void *bytes, size_t count) {
     const uint8_t *p = bytes, *end = p + count;
+    uint64_t a = sums->lanes[0], b = sums->lanes[1], c = sums->lanes[2], d = sums->lanes[3];
+    for (; p < end; p += 32) {
+        a = round64(a, word(p));
+        b = round64(b, word(p + 8));
+        c = round64(c, word(p + 16));
+        d = round64(d, word(p + 24));
+    }
+    *sums = (struct loram_xxh64_sums){{a, b, c, d}, sums->count + count};
+}
+
+uint64_t loram_xxh64_finish(struct loram_xxh64_sums *sums, const void *bytes, size_t count) {
+    const uint8_t *p = bytes, *end = p + count;
+    loram_xxh64_add(sums, p, count / 32 * 32);
+    p += count / 32 * 32;
     uint64_t hash = P5;
-    if (count >= 32) {
-        uint64_t a = P1 + P2, b = P2, c = 0, d = 0 - P1;
-        for (; end - p >= 32; p += 32) {
-            a = round64(a, word(p));
-            b = round64(b, word(p + 8));
-            c = round64(c, word(p + 16));
-            d = round64(d, word(p + 24));
-        }
+    if (sums->count > 0) {
+        uint64_t a = sums->lanes[0], b = sums->lanes[1], c = sums->lanes[2], d = sums->lanes[3];
         hash = rotated(a, 1) + rotated(b, 7) + rotated(c, 12) + rotated(d, 18);
         hash = merged(merged(merged(merged(hash, a), b), c), d);
     }
-    hash += count;
+    hash += sums->count + (size_t)(end - p);
     for (; end - p >= 8; p += 8) hash = rotated(hash ^ round64(0, word(p)), 27) * P1 + P4;
     if (end - p >= 4) {
         uint32_t half;
@@ -114,6 +126,12 @@ uint64_t loram_xxh64(const void *bytes, size_t count) {
     hash = (hash ^ hash >> 33) * P2;
     hash = (hash ^ hash >> 29) * P3;
     return hash ^ hash >> 32;
+}
+
+uint64_t loram_xxh64(const void *bytes, size_t count) {
+    struct loram_xxh64_sums sums;
+    loram_xxh64_start(&sums);
+    return loram_xxh64_finish(&sums, bytes, count);
 }
 
 LORAM_INLINE uint16_t to_bf16(float x) {

@@ -4,4 +4,9 @@
 
 #include <cblas.h>
 
+/// Cholesky factor of a symmetric positive definite matrix, in place. info > 0: not positive definite.
+void spotrf_(const char *uplo, const blasint *n, float *a, const blasint *lda, blasint *info);
+/// Inverse from the Cholesky factor, in place.
+void spotri_(const char *uplo, const blasint *n, float *a, const blasint *lda, blasint *info);
+
 #endif

@@ -6,47 +6,99 @@ struct Evaluate: ParsableCommand {
     enum BOS: String, ExpressibleByArgument, CaseIterable { case auto, never }
 
     static let configuration = CommandConfiguration(
-        abstract: "Perplexity of a text under a model, with or without an adapter.",
+        abstract: "Perplexity and benchmark tasks under a model, with or without an adapter; several side by side.",
         discussion: """
               loram-mpi evaluate --model llama-2-13b-hf --adapter runs/x/adapter --perplexity test.jsonl --json
               mpirun -np 4 loram-mpi evaluate --model pruned --perplexity test.txt --set parallel.stages=4
+              loram-mpi evaluate --model llama-2-13b-hf --task arc_easy=arc.jsonl --fewshot arc_easy=arc.train.jsonl --shots 1 --length 2048
+              loram-mpi evaluate --compare base=llama-2-13b-hf loram=llama-2-13b-hf+runs/x/adapter pruned=runs/x/pruned+runs/x/adapter-pruned \\
+                --perplexity test.jsonl --task piqa=piqa.jsonl
 
             A document longer than the window is cut into disjoint windows, each with BOS; every token is scored once. Instruction \
             data are scored as with data.template; --answers-only leaves the prompts out. Computes in f32, on 4-bit \
             weights in bf16, unless compute.type says otherwise. Over several ranks \
             every rank holds the whole model unless parallel.stages says otherwise.
+
+            Tasks: \(ChoiceTask.names). Files are in the fields of the Hugging Face datasets; questions are posed, \
+            examples drawn and answers scored as lm-evaluation-harness does. Without --fewshot, examples come from the file itself.
             """)
 
     @OptionGroup var recipe: RecipeOptions
     @Option(help: "Checkpoint directory or preset (recipe: model).") var model: String?
     @Option(help: "PEFT adapter directory.") var adapter: String?
-    @Option(help: "Dataset or text file to score.") var perplexity: String
+    @Option(help: "Dataset or text file to score.") var perplexity: String?
+    @Option(help: ArgumentHelp("A task and its questions; may be given many times.", valueName: "name=file")) var task: [String] = []
+    @Option(help: ArgumentHelp("Where a task's examples come from.", valueName: "name=file")) var fewshot: [String] = []
+    @Option(help: "Examples before each question.") var shots = 0
+    @Option(help: "Only so many questions of a task.") var limit: Int?
+    @Option(help: "File for one line of JSON a question: log-likelihoods, right or wrong.") var log: String?
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Several models in one table, instead of --model and --adapter.", valueName: "[label=]model[+adapter]"))
+    var compare: [String] = []
     @Option(help: "Tokens of a window.") var length = 512
-    @Option(help: "Template of instruction data: alpaca or none (recipe: data.template).") var template: String?
+    @Option(help: "Template of instruction data: alpaca, llama-2, llama-3, chatml or none (recipe: data.template).") var template: String?
     @Flag(help: "Score the answers of instruction data only.") var answersOnly = false
-    @Option(help: "auto: BOS before every window if the model has one; never: none.") var bos = BOS.auto
+    @Option(help: "auto: BOS before every window if the tokenizer puts one; never: none.") var bos = BOS.auto
     @Flag(help: "Report as JSON.") var json = false
+
+    func validate() throws {
+        guard perplexity != nil || !task.isEmpty else { throw ValidationError("expected --perplexity FILE or --task NAME=FILE") }
+        for pair in task + fewshot where !pair.contains("=") { throw ValidationError("expected NAME=FILE, found '\(pair)'") }
+        guard shots >= 0, limit ?? 1 > 0 else { throw ValidationError("expected --shots from 0 and --limit from 1") }
+        guard compare.isEmpty || (model == nil && adapter == nil) else { throw ValidationError("--compare names the models: leave out --model and --adapter") }
+    }
 
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
         try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
             let recipe = job.recipe
-            let settings = EvaluationRun.Settings(
-                model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter,
-                data: .init(
-                    path: perplexity, template: try PromptTemplate.named(recipe.data.template.rawValue), answersOnly: answersOnly, length: length,
-                    addsBOS: bos == .auto),
-                microBatchSize: recipe.batch.micro)
-            let result = try EvaluationRun.perplexity(job, settings)
+            let data = try perplexity.map {
+                EvaluationData.Configuration(
+                    path: $0, template: try PromptTemplate.named(recipe.data.template.rawValue), answersOnly: answersOnly, length: length,
+                    addsBOS: bos == .auto)
+            }
+            let examples = Dictionary(fewshot.map(Self.pair)) { $1 }
+            let tasks = try task.map(Self.pair).map { name, path in
+                ChoiceData.Settings(
+                    task: try ChoiceTask.named(name), path: path, fewShotPath: examples[name], shots: shots, limit: limit, length: length,
+                    addsBOS: bos == .auto)
+            }
+            let subjects =
+                compare.isEmpty
+                ? [.init(model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter)] : compare.map(Self.subject)
+            let reports = try EvaluationRun.run(job, subjects, .init(perplexity: data, tasks: tasks, microBatchSize: recipe.batch.micro))
             guard job.world.rank == 0 else { return }
+            if let log { try write(reports, to: log) }
             if json {
-                let report: JSONValue = [
-                    "perplexity": .double(result.perplexity), "nll": .double(result.meanLoss), "tokens": .integer(result.tokenCount),
-                ]
-                report.printLine()
+                (compare.isEmpty ? reports[0].json : ["models": .array(reports.map(\.json))] as JSONValue).printLine()
             } else {
-                print("perplexity \(Formatting.fixed(result.perplexity, decimals: 4))  nll \(Formatting.fixed(result.meanLoss, decimals: 6))  tokens \(result.tokenCount)")
+                print(EvaluationReport.table(reports))
             }
         }
+    }
+
+    private static func pair(_ text: String) -> (String, String) {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        return (parts[0], parts[1])
+    }
+
+    /// `label=model+adapter`; without a label the whole is one.
+    private static func subject(_ text: String) -> EvaluationRun.Subject {
+        let named = text.split(separator: "=", maxSplits: 1).map(String.init)
+        let parts = (named.last ?? text).split(separator: "+", maxSplits: 1).map(String.init)
+        return .init(label: named.count == 2 ? named[0] : text, model: parts.first ?? text, adapter: parts.count == 2 ? parts[1] : nil)
+    }
+
+    private func write(_ reports: [EvaluationReport], to path: String) throws {
+        let output = try OutputFile(path: path)
+        for report in reports {
+            for line in report.tasks.flatMap(\.log) {
+                var line = line
+                if !report.label.isEmpty { line["model"] = .string(report.label) }
+                try output.write(Array((line.serialized() + "\n").utf8))
+            }
+        }
+        try output.finish()
     }
 }

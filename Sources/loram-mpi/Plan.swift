@@ -24,14 +24,14 @@ struct Plan: ParsableCommand {
     @Option(help: "n:m of semi: n zeros of m (recipe: pruning.pattern).") var pattern: String?
     @Option(help: "First layers that stay whole (recipe: pruning.keep_first).") var keepFirst: Int?
     @Option(help: "Last layers that stay whole (recipe: pruning.keep_last).") var keepLast: Int?
-    @Option(help: "none or nf4 (recipe: quantization.type).") var quantization: String?
+    @Option(help: "none or nf4 (recipe: quantization.type). Default without a recipe: none.") var quantization: String?
     @Option(help: "LoRA rank (recipe: lora.rank).") var rank: Int?
     @Option(help: "LoRA targets, comma-separated (recipe: lora.targets).") var targets: String?
     @Option(help: "Pipeline stages (recipe: parallel.stages).") var stages: Int?
     @Option(help: "Data-parallel replicas (recipe: parallel.replicas).") var replicas: Int?
     @Option(help: "Samples of a micro-batch (recipe: batch.micro).") var micro: Int?
     @Option(help: "Tokens of a sample (recipe: data.length).") var length: Int?
-    @Option(help: "full or none (recipe: compute.recompute).") var recompute: String?
+    @Option(help: "full, selective or none (recipe: compute.recompute).") var recompute: String?
     @Option(help: "What is planned: train or align.") var phase = Recipe.Phase.train
     @Option(help: "Machines: searches the grid.") var nodes: Int?
     @Option(help: "Cores of a machine; without --nodes, of a rank. Default: this machine's.") var cores: Int?
@@ -52,16 +52,16 @@ struct Plan: ParsableCommand {
             (options.phase, options.nodes, options.cores, options.memory) = (phase, nodes, cores, memory)
             options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("data.length") }
             (options.gigaflops, options.bandwidth) = (gflops, bandwidth)
-            let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides, planning: true), options)
+            let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides), options)
             if json { report.json.printLine() } else { print(report) }
         }
     }
 
     private var overrides: [String] {
         let phasePrefix = phase == .align ? "alignment." : ""
-        // The authors' ratio for the method, where none is given with it.
-        let ratio = ratio ?? (method == PruningRecipe.Method.unst.rawValue && recipe.recipe == nil ? 0.55 : nil)
-        return recipe.overrides(
+        // Without a recipe quantization is what the flags say, or none.
+        let defaults = recipe.recipe == nil ? ["quantization.type=none"] : []
+        let given = recipe.overrides(
             texts: [
                 ("model", model), ("pruning.method", method), ("pruning.pattern", pattern), ("quantization.type", quantization),
                 ("compute.recompute", recompute),
@@ -70,7 +70,8 @@ struct Plan: ParsableCommand {
                 ("pruning.ratio", ratio), ("pruning.keep_first", keepFirst), ("pruning.keep_last", keepLast), ("lora.rank", rank),
                 ("parallel.stages", stages), ("parallel.replicas", replicas), (phasePrefix + "batch.micro", micro),
                 (phasePrefix + "data.length", length),
-            ]) + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
+            ])
+        return defaults + given + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
     }
 }
 

@@ -8,12 +8,12 @@ struct Tokenize: ParsableCommand {
         discussion: """
               loram-mpi tokenize --tokenizer llama-2-7b-hf texts.jsonl
 
-            Strings of special tokens in a text are recognised; BOS goes first unless --no-special, EOS is never added. Tokenizers: \
-            SentencePiece BPE (tokenizer.model).
+            Strings of special tokens in a text are recognised; BOS and EOS are added as the tokenizer adds them, unless --no-special. \
+            Tokenizers: tokenizer.json (BPE), SentencePiece BPE and tiktoken (tokenizer.model).
             """)
 
     @Option(help: "Tokenizer file, or a directory with one.") var tokenizer: String
-    @Flag(help: "No BOS in front.") var noSpecial = false
+    @Flag(help: "No BOS in front, no EOS behind.") var noSpecial = false
     @Argument(help: "JSONL file with `text` in each line.") var file: String
 
     func run() throws {

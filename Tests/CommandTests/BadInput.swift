@@ -47,7 +47,7 @@ final class BadInputWorkspace: Sendable {
         adapter = project.path("run/adapter-pruned")
         (pruned, otherPruned, otherBasePruned) = (project.path("pruned"), project.path("pruned-2"), project.path("other-pruned"))
         for (model, output, seed) in [(base, pruned, "1"), (base, otherPruned, "2"), (otherBase, otherBasePruned, "1")] {
-            try Self.run(["prune", "--model", model, "--output", output, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1", "--seed", seed])
+            try Self.run(["prune", "--model", model, "--output", output, "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1", "--seed", seed])
         }
         try Self.run(trainCommand(pruned, output: project.path("run")) + settings([("schedule.steps", "1"), ("model", base)]))
     }
@@ -92,7 +92,7 @@ final class BadInputWorkspace: Sendable {
     }
 
     func pruneCommand(_ model: String, output: String) -> [String] {
-        ["prune", "--model", model, "--output", output, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"]
+        ["prune", "--model", model, "--output", output, "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"]
     }
 
     func recoverCommand(model: String? = nil, pruned: String? = nil, adapter: String? = nil, output: String) -> [String] {

@@ -46,11 +46,11 @@ struct BadRecipeTests {
         BadInput(name: "invalid UTF-8 in a file", words: ["UTF-8"]) { w, output in
             try w.trainCommand(w.base, output: output) + ["--recipe", w.file([0x73, 0x3a, 0xff, 0x0a], suffix: ".yaml")]
         },
-        BadInput(name: "prune, another method", status: 64, words: ["pruning.method", "rand"]) { w, output in
-            w.pruneCommand(w.base, output: output) + ["--method", "stru"]
+        BadInput(name: "prune, another method", words: ["pruning.method", "rand"]) { w, output in
+            w.pruneCommand(w.base, output: output) + ["--method", "none"]
         },
-        BadInput(name: "evaluate, another template", status: 64, words: ["data.template"]) { w, _ in
-            w.evaluateCommand(w.base) + ["--template", "chatml"]
+        BadInput(name: "evaluate, another template", status: 65, words: ["data.template"]) { w, _ in
+            w.evaluateCommand(w.base) + ["--template", "vicuna"]
         },
     ]
 
@@ -67,6 +67,9 @@ struct BadRecipeTests {
         BadInput(name: "bench, no steps", status: 64, words: ["--steps"]) { _, _ in ["bench", "step", "--steps", "0"] },
         BadInput(name: "bench, no batch", status: 64, words: ["--batch"]) { _, _ in ["bench", "step", "--batch", "-1"] },
         BadInput(name: "bench, no threads", status: 64, words: ["--threads"]) { _, _ in ["bench", "step", "--threads", "0"] },
+        BadInput(name: "bench, half a shape", status: 64, words: ["--inputs"]) { _, _ in ["bench", "gemm", "--outputs", "64"] },
+        BadInput(name: "bench, unknown product", status: 64, words: ["--product", "forward"]) { _, _ in ["bench", "gemm", "--product", "sideways"] },
+        BadInput(name: "bench, no rows", status: 64, words: ["--rows"]) { _, _ in ["bench", "quantize", "--rows", "0"] },
     ]
 
     @Test(arguments: recipes) func badRecipeEndsInOneLine(_ input: BadInput) throws { try input.check() }

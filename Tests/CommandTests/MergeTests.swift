@@ -19,7 +19,7 @@ struct MergeTests {
         for (name, _) in weights { try source.tensor(name).withBytes { try writer.append($0, to: name) } }
         try writer.finish()
         for command in [
-            ["prune", "--model", base, "--output", pruned, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"],
+            ["prune", "--model", base, "--output", pruned, "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"],
             ["train"]
                 + settings([
                     ("model", base), ("trained_on", pruned), ("output", project.path("run")), ("data.train", "[{path: \(project.tokens)}]"),

@@ -27,7 +27,7 @@ struct PlanTests {
     @Test func checkpointsAreTakenAsTheyAre() throws {
         let project = try Project()
         let base = try project.writeCheckpoint("base"), pruned = project.path("pruned"), quantized = project.path("quantized")
-        let pruning = ["--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"]
+        let pruning = ["--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"]
         for command in [["prune", "--model", base, "--output", pruned] + pruning, ["quantize", "--model", pruned, "--output", quantized]] {
             #expect(try CommandRun.run(command).exitCode == 0)
         }
@@ -84,14 +84,15 @@ struct PlanTests {
     }
 
     /// Bytes of the fullest rank, foretold and measured, where buffers outweigh the program.
-    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: [[1, 1], [2, 1], [1, 2], [2, 2]], ["full", "none"])
-    func memoryOfARunIsAsForetold(shape: [Int], recompute: String) throws {
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: [[1, 1], [2, 1], [1, 2], [2, 2]], ["full none f32", "none none bf16", "full nf4 bf16", "selective none f32"])
+    func memoryOfARunIsAsForetold(shape: [Int], compute: String) throws {
+        let compute = compute.split(separator: " ").map(String.init)
         let project = try Project(layers: 6, hidden: 256, sampleLength: 128...128)
         let output = project.path("run")
         let setting = [
             ("model", project.model), ("output", output), ("data.length", "128"), ("batch.global", "32"), ("batch.micro", "8"), ("schedule.steps", "2"),
             ("lora.rank", "64"), ("parallel.stages", "\(shape[0])"), ("parallel.replicas", "\(shape[1])"), ("parallel.threads", "1"),
-            ("compute.recompute", recompute), ("compute.weights", "resident"),
+            ("compute.recompute", compute[0]), ("quantization.type", compute[1]), ("compute.type", compute[2]), ("compute.weights", "resident"),
         ]
         let foretold = try json(["--ratio", "0"] + settings(setting))
         let outcome = try CommandRun.run(

@@ -48,7 +48,7 @@ import Testing
             "prune", "--model", model, "--output", project.path("pruned"), "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1",
             "--json",
         ])
-        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output"])
+        #expect(report.objectMembers?.map(\.key) == ["method", "ratio", "original_parameters", "pruned_parameters", "reduction", "output", "bytes_read", "bytes_written"])
         let pruned = try json(["inspect", project.path("pruned"), "--json"])
         #expect(pruned["kind"] == "pruned checkpoint" && pruned["parameters"] == report["pruned_parameters"] && pruned["problem"] == nil)
         #expect(pruned["config"]?["key_value_heads"] == [2, 1, 1, 2] && pruned["plan"] != nil)
@@ -78,17 +78,49 @@ import Testing
         #expect(relativeDifference(report["gflops"]!.doubleValue! * step, report["step_gflop"]!.doubleValue!) < 1e-9)
     }
 
+    @Test(arguments: [[], ["--dtype", "f32", "--product", "backward"], ["--quant", "none"], ["--kernels", "portable", "--threads", "2"]])
+    func benchGemmReports(_ more: [String]) throws {
+        for tokens in [1, 20] {
+            let report = try json(["bench", "gemm", "--tokens", "\(tokens)", "--outputs", "33", "--inputs", "70", "--repeats", "2", "--json"] + more)
+            #expect(report.objectMembers?.map(\.key) == ["kernels", "quant", "rows"])
+            // A generation has no backward.
+            let rows = try #require(report["rows"]?.arrayValue)
+            #expect(rows.isEmpty == (tokens == 1 && more.contains("backward")))
+            for row in rows {
+                #expect(row["tokens"] == .integer(tokens) && row["outputs"] == 33 && row["inputs"] == 70)
+                let seconds = try #require(row["seconds"]?.doubleValue), fraction = try #require(row["fraction_of_limit"]?.doubleValue)
+                #expect(relativeDifference(row["gflops"]!.doubleValue! * seconds, 2e-9 * Double(tokens * 33 * 70)) < 1e-9)
+                #expect(fraction > 0)
+                #expect((row["limit_bytes_per_second"] != nil) == (tokens == 1))
+            }
+        }
+    }
+
+    @Test(arguments: [[], ["--no-double", "--threads", "2"]])
+    func benchQuantizeReports(_ more: [String]) throws {
+        let report = try json(["bench", "quantize", "--rows", "70", "--columns", "33", "--repeats", "2", "--json"] + more)
+        #expect(report["double"] == .bool(more.isEmpty))
+        for row in try #require(report["measurements"]?.arrayValue) {
+            #expect(relativeDifference(row["bytes_per_second"]!.doubleValue! * row["seconds"]!.doubleValue!, 4 * 70 * 33) < 1e-9)
+            #expect(try #require(row["memcpy_bytes_per_second"]?.doubleValue) > 0)
+        }
+    }
+
     /// No character of a path is YAML.
     @Test func pathsMayHoldAnyCharacter() throws {
         let model = try project.writeCheckpoint("a: [b] #c 'd"), output = project.path("out: {1}")
-        let pruned = try CommandRun.run(["prune", "--model", model, "--output", output, "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"])
+        let pruned = try CommandRun.run(["prune", "--model", model, "--output", output, "--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"])
         #expect(pruned.exitCode == 0, "\(pruned.standardError)")
         let evaluated = try CommandRun.run(["evaluate", "--model", model, "--perplexity", project.texts, "--length", "32"])
         #expect(evaluated.exitCode == 0, "\(evaluated.standardError)")
     }
 
     @Test func helpAndVersionAreNoErrors() throws {
-        for command in ["", "plan", "prune", "align", "train", "recover", "evaluate", "tokenize", "inspect", "report", "bench", "bench step"] {
+        let commands = [
+            "", "plan", "prune", "align", "quantize", "train", "recover", "pack", "unpack", "verify", "diff", "evaluate", "data", "tokenize", "inspect",
+            "run", "recipes", "report", "doctor", "bench", "bench step", "bench gemm", "bench quantize", "bench pack",
+        ]
+        for command in commands {
             let outcome = try CommandRun.run(command.split(separator: " ").map(String.init) + ["--help"])
             #expect(outcome.exitCode == 0 && outcome.standardError.isEmpty && outcome.standardOutput.contains("loram-mpi"), "\(command)")
         }

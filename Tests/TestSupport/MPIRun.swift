@@ -43,7 +43,7 @@ public enum MPIRun {
         public func signalRanks(_ number: Int32) { for rank in ranks { kill(rank, number) } }
 
         /// Process ids of the ranks: mpirun's children.
-        private var ranks: [pid_t] {
+        public var ranks: [pid_t] {
             let tasks = "/proc/\(process.processIdentifier)/task"
             return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).flatMap { task in
                 let children = (try? String(contentsOfFile: "\(tasks)/\(task)/children", encoding: .utf8)) ?? ""

@@ -74,7 +74,7 @@ static void measure(arena *a, loram_product product, long tokens) {
 static int run(const loram_kernels *kernels, loram_compute compute, loram_product product, const arena *a, const loram_weight *weight, long tokens, float *result, void *workspace, size_t bytes) {
     loram_execution e = {kernels, compute, NULL, NULL, 1, workspace, bytes};
     loram_low_rank low = {a->left, RANK, a->right, product == LORAM_FORWARD ? RANK : INPUTS, RANK, 1};
-    if (product == LORAM_FORWARD) return loram_linear_forward(&e, result, OUTPUTS, 0, a->x, INPUTS, weight, tokens, &low);
+    if (product == LORAM_FORWARD) return loram_linear_forward(&e, result, OUTPUTS, NULL, 0, a->x, INPUTS, weight, tokens, &low);
     if (product == LORAM_INPUT_GRADIENT) return loram_linear_input_gradient(&e, result, INPUTS, 0, a->dy, OUTPUTS, weight, tokens, &low);
     return loram_linear_weight_gradient(&e, result, INPUTS, 0, a->dy, OUTPUTS, a->x, INPUTS, tokens, OUTPUTS, INPUTS);
 }

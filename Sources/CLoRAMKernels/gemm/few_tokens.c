@@ -87,8 +87,8 @@ void loram_few_finish(const loram_few *r, const loram_few_scratch *scratch, floa
         r->engine->sum_lanes(total, sums, rows * tokens);
         for (int i = 0; i < rows; i++)
             for (long t = 0; t < tokens; t++) {
-                float sum = total[i * tokens + t], *out = p->c + (t0 + t) * p->c_stride + row + i;
-                *out = p->accumulate ? *out + sum : sum;
+                long at = (t0 + t) * p->c_stride + row + i;
+                p->c[at] = p->start ? p->start[at] + total[i * tokens + t] : total[i * tokens + t];
             }
     }
 }

@@ -32,10 +32,10 @@ static int valid_low_rank(const loram_low_rank *l) {
     return !l || l->rank == 0 || (l->rank > 0 && l->rank <= LORAM_MAX_RANK && l->left && l->right);
 }
 
-loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, int mode, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
+loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
     if (!valid_execution(execution) || !valid_weight(weight) || !valid_low_rank(low_rank) || tokens < 0) return LORAM_BAD_ARGUMENT;
     loram_matrix_product product = {
-        .m = tokens, .n = weight->rows, .k = weight->columns, .c = y, .c_stride = y_stride, .accumulate = mode & LORAM_ACCUMULATE, .rounds = mode & LORAM_ROUND, .a = x, .a_stride = x_stride,
+        .m = tokens, .n = weight->rows, .k = weight->columns, .c = y, .c_stride = y_stride, .start = start, .rounds = rounds, .a = x, .a_stride = x_stride,
         .b = *weight, .b_transposed = 1, .low_rank = low_rank && low_rank->rank ? low_rank : NULL, .right_transposed = 1,
     };
     if (tokens > LORAM_SMALL_TOKENS) return loram_run_product(execution, &product);
@@ -47,7 +47,7 @@ loram_status loram_linear_forward(const loram_execution *execution, float *y, lo
 loram_status loram_linear_input_gradient(const loram_execution *execution, float *dx, long dx_stride, int accumulate, const float *dy, long dy_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
     if (!valid_execution(execution) || !valid_weight(weight) || !valid_low_rank(low_rank) || tokens < 0) return LORAM_BAD_ARGUMENT;
     loram_matrix_product product = {
-        .m = tokens, .n = weight->columns, .k = weight->rows, .c = dx, .c_stride = dx_stride, .accumulate = accumulate, .a = dy, .a_stride = dy_stride,
+        .m = tokens, .n = weight->columns, .k = weight->rows, .c = dx, .c_stride = dx_stride, .start = accumulate ? dx : NULL, .a = dy, .a_stride = dy_stride,
         .b = *weight, .low_rank = low_rank && low_rank->rank ? low_rank : NULL,
     };
     return loram_run_product(execution, &product);
@@ -56,7 +56,7 @@ loram_status loram_linear_input_gradient(const loram_execution *execution, float
 loram_status loram_linear_weight_gradient(const loram_execution *execution, float *dw, long dw_stride, int accumulate, const float *dy, long dy_stride, const float *x, long x_stride, long tokens, long outputs, long inputs) {
     if (!valid_execution(execution) || tokens < 0 || outputs < 0 || inputs < 0) return LORAM_BAD_ARGUMENT;
     loram_matrix_product product = {
-        .m = outputs, .n = inputs, .k = tokens, .c = dw, .c_stride = dw_stride, .accumulate = accumulate, .a = dy, .a_stride = dy_stride, .a_transposed = 1,
+        .m = outputs, .n = inputs, .k = tokens, .c = dw, .c_stride = dw_stride, .start = accumulate ? dw : NULL, .a = dy, .a_stride = dy_stride, .a_transposed = 1,
         .b = {LORAM_ELEMENT_F32, tokens, inputs, x, x_stride, {0}},
     };
     return loram_run_product(execution, &product);

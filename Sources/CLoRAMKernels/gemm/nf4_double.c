@@ -70,13 +70,13 @@ float loram_nf4_mean(const void *values, long count, int threads) {
 
 /// Index of the map's entry nearest to value; half-way, the lower one; NaN takes entry 0.
 static uint8_t nearest(const float *map, double value) {
-    int low = 0, high = 255;
-    while (high - low > 1) {
-        int middle = (low + high) / 2;
-        if (value > map[middle]) low = middle;
-        else high = middle;
+    // The last entry below value, found without branches that nobody could predict.
+    int low = 0;
+    for (int step = 128; step > 0; step /= 2) {
+        int next = low + step < 255 ? low + step : 254;
+        low = value > map[next] ? next : low;
     }
-    return (uint8_t)(value > ((double)map[low] + (double)map[high]) / 2 ? high : low);
+    return (uint8_t)(low + (value > ((double)map[low] + (double)map[low + 1]) / 2));
 }
 
 /// The centre of the bin, of 65536 over -1 ... 1, that value falls into.

@@ -155,6 +155,12 @@ void loram_pack_right(const loram_engine *engine, const loram_weight *b, int tra
     }
 }
 
+/// Puts into a part of C what it starts from, just before products are added to it.
+static void copy_start(const loram_matrix_product *p, long row, long rows, long column, long columns) {
+    if (!p->start || p->start == p->c) return;
+    for (long i = row; i < row + rows; i++) memcpy(p->c + i * p->c_stride + column, p->start + i * p->c_stride + column, sizeof(float) * (size_t)columns);
+}
+
 static void compute_tile(void *context, long index, int worker) {
     const run *r = context;
     const loram_matrix_product *p = r->product;
@@ -175,11 +181,12 @@ static void compute_tile(void *context, long index, int worker) {
         long k0 = block * r->plan.block_depth, depth = loram_min(r->plan.block_depth, p->k - k0), groups = loram_ceil(depth, engine->group);
         loram_pack_right(engine, &p->b, p->b_transposed, k0, depth, n0, columns, scratch.block, scratch.rows);
         const char *a = r->packed_a + 4 * r->panels * tile_rows * (k0 / engine->group);
-        int accumulate = p->accumulate || block > 0, last = block + 1 == r->plan.blocks;
+        int accumulate = p->start || block > 0, last = block + 1 == r->plan.blocks;
         for (long panel = from; panel < to; panel++) {
             long row = panel * r->plan.panel_rows;
             int rows = (int)loram_min(r->plan.panel_rows, r->rows - row);
             float *c = p->c + (r->first_row + row) * p->c_stride + n0;
+            if (block == 0) copy_start(p, r->first_row + row, rows, n0, columns);
             for (long n = 0; n < columns; n += tile_columns)
                 engine->multiply(groups, a + 4 * panel * tile_rows * groups, scratch.block + 4 * n * groups, c + n, p->c_stride, rows, (int)loram_min(tile_columns, columns - n), accumulate);
             if (!last) continue;
@@ -193,8 +200,8 @@ static void compute_tile(void *context, long index, int worker) {
 }
 
 /// Without an inner dimension the product is zero.
-static void clear(const loram_matrix_product *p) {
-    if (p->accumulate) return;
+static void begin(const loram_matrix_product *p) {
+    if (p->start) return copy_start(p, 0, p->m, 0, p->n);
     for (long i = 0; i < p->m; i++) memset(p->c + i * p->c_stride, 0, sizeof(float) * (size_t)p->n);
 }
 
@@ -205,7 +212,7 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
     if (local.low_rank && local.low_rank->rank == 0) local.low_rank = NULL;
     if (local.k == 0) {
         // One block of depth zero would not reach the low-rank term: it becomes the product itself.
-        clear(product);
+        begin(product);
         if (!local.low_rank) return LORAM_OK;
     }
     run r = {0};
@@ -215,7 +222,7 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
     r.plan = loram_make_plan(engine, local.m, local.n, local.k);
     if (local.k == 0) {
         r.plan.blocks = 1;
-        local.accumulate = 1;
+        local.start = local.c;
     }
     r.limit = bound(engine, local.m, local.n, local.k);
     size_t needed = lay_out(&r, engine, r.f32, r.limit, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, NULL);

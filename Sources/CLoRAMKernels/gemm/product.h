@@ -27,7 +27,8 @@ typedef struct loram_matrix_product {
     long m, n, k;
     float *c;
     long c_stride;
-    int accumulate;
+    /// What C starts from, of C's stride: NULL for zero, C itself, or apart from C.
+    const float *start;
     /// C is rounded to bf16 values in the end.
     int rounds;
     const float *a;

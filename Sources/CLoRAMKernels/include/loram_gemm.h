@@ -106,16 +106,10 @@ typedef enum loram_product { LORAM_FORWARD = 0, LORAM_INPUT_GRADIENT = 1, LORAM_
 /// without low-rank term.
 size_t loram_linear_workspace(const loram_kernels *kernels, loram_compute compute, loram_product product, long tokens, long outputs, long inputs, long rank, int workers);
 
-/// What a forward product does with its result, added together.
-enum {
-    /// Added to what is there, instead of replacing it.
-    LORAM_ACCUMULATE = 1,
-    /// Rounded to bf16 values when it is complete, for results that are kept in bf16.
-    LORAM_ROUND = 2,
-};
-
-/// y[N, O] (= or +=) x[N, I] W[O, I]^T [+ scale * h[N, r] B[O, r]^T]. Up to LORAM_SMALL_TOKENS tokens take a path that streams W once.
-loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, int mode, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
+/// y[N, O] = [start[N, O] +] x[N, I] W[O, I]^T [+ scale * h[N, r] B[O, r]^T]. `start`, of y's row stride, is NULL, y itself, or apart from
+/// y: what a residual connection adds. `rounds`: to bf16 values when it is complete, for results that are kept in bf16. Up to
+/// LORAM_SMALL_TOKENS tokens take a path that streams W once.
+loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
 
 /// dx[N, I] (= or +=) dy[N, O] W[O, I] [+ scale * dh[N, r] A[r, I]].
 loram_status loram_linear_input_gradient(const loram_execution *execution, float *dx, long dx_stride, int accumulate, const float *dy, long dy_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);

@@ -29,6 +29,11 @@ void loram_swiglu_forward(float *h, const float *gate, const float *up, long cou
 /// dgate and dup may alias gate and up.
 void loram_swiglu_backward(float *dgate, float *dup, const float *dh, const float *gate, const float *up, long count);
 
+/// The same with gate and up kept in bf16. The first keeps them: gate and up hold bf16 values.
+void loram_swiglu_forward_keeping(float *h, uint16_t *kept_gate, uint16_t *kept_up, const float *gate, const float *up, long count);
+void loram_swiglu_forward_bf16(float *h, const uint16_t *gate, const uint16_t *up, long count);
+void loram_swiglu_backward_bf16(float *dgate, float *dup, const float *dh, const uint16_t *gate, const uint16_t *up, long count);
+
 // --- Attention, one tile of scores ---------------------------------------------------------------------------------------
 
 /// Running softmax over a tile of raw scores s[rows, columns] (leading dimension ld): multiplies by scale, masks columns above

@@ -23,6 +23,17 @@ double loram_planes_sample_entropy(const uint8_t *bytes, size_t count);
 /// XXH64 with seed 0.
 uint64_t loram_xxh64(const void *bytes, size_t count);
 
+/// The same of bytes that come in pieces: start, add any number of pieces, finish with the last one.
+struct loram_xxh64_sums {
+    uint64_t lanes[4];
+    size_t count;
+};
+void loram_xxh64_start(struct loram_xxh64_sums *sums);
+/// `count` is a multiple of 32.
+void loram_xxh64_add(struct loram_xxh64_sums *sums, const void *bytes, size_t count);
+/// `count` is any. The sums are used up.
+uint64_t loram_xxh64_finish(struct loram_xxh64_sums *sums, const void *bytes, size_t count);
+
 /// One row of a merged weight: out[i] = bf16(w[i] + (scale * mask[i]) * sum_r b[r] * a[r * stride + i]), i < count. The sum goes over r in
 /// ascending order from zero; every product and every sum is rounded to f32 by itself, never fused, so that all machines get the same bits.
 /// mask == NULL leaves the factor out. The last rounding is to nearest, ties to even; NaN stays NaN.

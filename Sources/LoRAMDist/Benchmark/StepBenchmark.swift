@@ -78,9 +78,10 @@ public struct StepBenchmark {
         stage.gradients = gradients
         let batch = randomBatch(settings)
         let optimizer = AdamW()
+        let limits = try MachineLimits(pool, copies: false)
         var seconds: [Double] = [], peaks: [Double] = [], loss = 0.0
         for step in 1...settings.steps + 1 {
-            peaks.append(measurePeak(pool, kernels))
+            peaks.append(limits.multiplyAdding(kernels))
             let clock = ContinuousClock(), start = clock.now
             pool.runBlocks(stage.layout.count, of: 1 << 16) { range, _ in
                 (gradients + range.lowerBound).update(repeating: 0, count: range.count)
@@ -94,7 +95,7 @@ public struct StepBenchmark {
             stage.trainedWeights.refreshGains()
             seconds.append((clock.now - start) / .seconds(1))
         }
-        let step = median(Array(seconds.dropFirst())), peak = median(peaks)
+        let step = Measurement.median(Array(seconds.dropFirst())), peak = Measurement.median(peaks)
         let cost = ModelCost(
             config: config, training: settings.training.isDense ? .dense(head: true) : .lora(settings.training.lora!), contextLength: settings.length,
             recompute: settings.recomputation == .full)
@@ -115,20 +116,5 @@ public struct StepBenchmark {
         return MicroBatch(
             tokenIDs: ids, labels: labels, segments: starts.map { .init(start: $0, count: length) },
             samples: starts.enumerated().map { .init(start: $1, count: length, sampleID: UInt64($0)) })
-    }
-
-    /// All threads at once: they share the processor's power and clock as they do in the step.
-    static func measurePeak(_ pool: ThreadPool, _ kernels: ComputeKernels) -> Double {
-        var layout = ArenaLayout()
-        let slice = layout.reserve(pool.threadCount, of: Double.self)
-        guard let arena = try? Arena(layout) else { return 0 }
-        let rates = arena.pointer(slice, as: Double.self)
-        pool.run(pool.threadCount) { index, _ in rates[index] = kernels.measurePeak(seconds: 0.02) }
-        return (0..<pool.threadCount).reduce(0) { $0 + rates[$1] }
-    }
-
-    static func median(_ values: [Double]) -> Double {
-        let sorted = values.sorted()
-        return sorted.count % 2 == 1 ? sorted[sorted.count / 2] : (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2
     }
 }

@@ -16,7 +16,7 @@ public final class Evaluator {
     private static let roundCount = 16
 
     private let stage: ModelStage
-    private let seat: ProcessGrid.Seat
+    let seat: ProcessGrid.Seat
     private let marker: ProgressMarker
     private let microBatchSize: Int
     private var executors: [Int: ScheduleExecutor] = [:]
@@ -34,20 +34,26 @@ public final class Evaluator {
     public func score(_ data: EvaluationData) throws -> Result {
         let count = data.microBatchCount(size: microBatchSize)
         var losses = [Double](repeating: 0, count: count), targets = [Int64](repeating: 0, count: count)
-        let own = Array(stride(from: seat.position.replica, to: count, by: seat.replicas.size))
-        for start in stride(from: 0, to: own.count, by: Self.roundCount) {
-            let indices = Array(own[start..<min(start + Self.roundCount, own.count)])
-            let round = EvaluationStage(stage: stage, batches: try indices.map { try data.microBatch($0, size: microBatchSize) })
-            try executor(indices.count).run(round)
-            guard stage.range.isLast else { continue }
-            for (index, microBatch) in indices.enumerated() {
-                losses[microBatch] = round.losses[index]
-                targets[microBatch] = Int64(round.batches[index].targetCount)
-            }
+        try forEachOwnBatch(count: count, batch: { try data.microBatch($0, size: microBatchSize) }) { index, rows in
+            losses[index] = rows.reduce(0, +)
+            targets[index] = Int64(rows.count)
         }
         try losses.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
         try targets.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
         return Result(lossSum: losses.reduce(0, +), tokenCount: Int(targets.reduce(0, +)))
+    }
+
+    /// Runs this replica's share of the batches through the pipeline. On the last stage `body` gets -log p of every labelled token of
+    /// each batch, in their order.
+    func forEachOwnBatch(count: Int, batch: (Int) throws -> MicroBatch, _ body: (_ index: Int, _ losses: [Double]) -> Void) throws {
+        let own = Array(stride(from: seat.position.replica, to: count, by: seat.replicas.size))
+        for start in stride(from: 0, to: own.count, by: Self.roundCount) {
+            let indices = Array(own[start..<min(start + Self.roundCount, own.count)])
+            let round = EvaluationStage(stage: stage, batches: try indices.map(batch))
+            try executor(indices.count).run(round)
+            guard stage.range.isLast else { continue }
+            for (place, index) in indices.enumerated() { body(index, round.losses[place]) }
+        }
     }
 
     private func executor(_ microBatchCount: Int) throws -> ScheduleExecutor {
@@ -64,12 +70,13 @@ public final class Evaluator {
 private final class EvaluationStage: PipelineStage {
     let stage: ModelStage
     let batches: [MicroBatch]
-    private(set) var losses: [Double]
+    /// Of every labelled token of each batch, on the last stage.
+    private(set) var losses: [[Double]]
 
     init(stage: ModelStage, batches: [MicroBatch]) {
         self.stage = stage
         self.batches = batches
-        losses = Array(repeating: 0, count: batches.count)
+        losses = Array(repeating: [], count: batches.count)
     }
 
     func boundaryCount(microBatch: Int) -> Int { batches[microBatch].tokenCount * stage.config.hiddenSize }
@@ -77,7 +84,7 @@ private final class EvaluationStage: PipelineStage {
     func forward(microBatch: Int, slot: Int, input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?) throws {
         try stage.load(batches[microBatch], slot: slot)
         stage.forward(slot: slot, input: input, output: output, evaluating: true)
-        if stage.range.isLast { losses[microBatch] = stage.evaluateLoss(slot: slot) }
+        if stage.range.isLast { losses[microBatch] = stage.evaluateTokenLosses(slot: slot) }
     }
 
     func recompute(microBatch: Int, slot: Int) { preconditionFailure("evaluation has no backward pass") }

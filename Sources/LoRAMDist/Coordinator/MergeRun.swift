@@ -30,7 +30,11 @@ public enum MergeRun {
     public static func run(_ job: Job, _ settings: Settings) throws -> StorageRun.Report? {
         let start = ContinuousClock.now, world = job.world, isCoordinator = world.rank == 0
         job.marker.mark("planning the merge")
-        let plan = try world.together { try MergePlan(base: Checkpoint(directory: settings.base), adapter: Adapter(directory: settings.adapter)) }
+        let plan = try world.together {
+            let base = try Checkpoint(directory: settings.base), adapter = try Adapter(directory: settings.adapter)
+            let masks = try AdapterMask.masks(of: adapter, config: base.config)
+            return try MergePlan(base: base, adapter: adapter, mask: masks.map { MaskedDelta($0, config: base.config) })
+        }
         let merger = try world.together { try CheckpointMerger(plan, to: settings.output, codec: settings.codec, hashes: settings.hashes, pool: job.pool) }
         let directory = try world.together {
             isCoordinator ? try AtomicDirectory(settings.output, replacing: settings.replacing, resumable: true) : nil

@@ -2,6 +2,23 @@ import LoRAMEngine
 
 /// `compute.weights` and `quantization` as they work out for one stage on this job's nodes.
 enum StageStorage {
+    /// What `resolve` will come to, as far as memory is concerned: how the weights are stored, and whether the ranks of a node that hold
+    /// the same stage have them once.
+    ///
+    /// - Parameters:
+    ///   - weights: of the checkpoint.
+    ///   - isFile: there is one; otherwise weights are random.
+    ///   - quantizes: as in `resolve`.
+    static func forecast(_ recipe: Recipe, weights: WeightBytes, isFile: Bool, quantizes: Bool) -> (weights: WeightBytes, sharesFrozen: Bool) {
+        let atLoad = quantizes && recipe.quantization.type == .nf4 && weights.quantizer == nil
+        let bytes = atLoad ? WeightBytes(quantizer: Quantizer(recipe.quantization)) : weights
+        return switch recipe.compute.weights {
+        case .resident: (bytes, false)
+        case .mapped: (bytes, isFile && !atLoad)
+        case .auto, .shared: (bytes, true)
+        }
+    }
+
     /// All ranks of the grid call this.
     ///
     /// `auto`: mapped where the weights are used as the files hold them and the file system is local, since the page cache then serves all
@@ -9,7 +26,8 @@ enum StageStorage {
     ///
     /// - Parameter quantizes: the recipe's quantization applies (training an adapter), not only the form that the checkpoint has.
     static func resolve(_ recipe: Recipe, model: ModelReference, quantizes: Bool, seat: ProcessGrid.Seat) throws -> WeightStorage {
-        var quantizer = quantizes ? recipe.quantizer : nil
+        var quantizer: Quantizer?
+        if quantizes, recipe.quantization.type == .nf4 { quantizer = Quantizer(recipe.quantization) }
         var isFile = false, isRemote = false
         if case .checkpoint(let checkpoint) = model.origin {
             if checkpoint.quantization != nil { quantizer = nil }
@@ -31,15 +49,4 @@ enum StageStorage {
             return WeightStorage(place: .shared(SharedNodeMemory(node: node)), quantizer: quantizer)
         }
     }
-
-    /// Whether `resolve` will map the weights, as far as one rank can say before there is a grid.
-    static func isMapped(_ recipe: Recipe, model: ModelReference, quantizes: Bool) -> Bool {
-        guard case .checkpoint(let checkpoint) = model.origin, [.auto, .mapped].contains(recipe.compute.weights) else { return false }
-        return checkpoint.quantization != nil || !quantizes || recipe.quantizer == nil
-    }
-}
-
-extension Recipe {
-    /// What `quantization` makes of plain weights; nil where it leaves them.
-    var quantizer: Quantizer? { quantization.type == .nf4 ? Quantizer(quantization) : nil }
 }

@@ -58,7 +58,9 @@ extension Trainer {
     }
 
     /// All ranks call this: the adapter as a PEFT directory, in the shapes of the model it was trained on.
-    public func writeAdapter(to path: String, baseModel: String?, extra: [JSONMember]) throws {
+    ///
+    /// - Parameter masks: of which the adapter gets a copy.
+    public func writeAdapter(to path: String, baseModel: String?, extra: [JSONMember], masks: PruningMasks? = nil) throws {
         guard let lora = settings.training.lora else { return }
         marker.mark("writing the adapter")
         let config = chunks[0].stage.config
@@ -67,6 +69,7 @@ extension Trainer {
         ).map { (name: $0.name, shape: $0.shape) }
         let writer = try grid.isCoordinator
             ? AdapterWriter(path: path, lora: lora, tensors: tensors, baseModel: baseModel, extra: extra) : nil
+        if let masks { try writer?.link(PruningMasks.fileName, from: masks.path) }
         try collect(tensors.map(\.name)) { try writer?.append($1, count: $2, to: $0) }
         try writer?.finish()
         try seat.training.barrier()
@@ -74,8 +77,10 @@ extension Trainer {
 
     /// All ranks call this: the trained model as a checkpoint, frozen weights taken from `source` as they are.
     ///
-    /// - Parameter plan: of a structurally pruned model; it goes into the checkpoint, as does its label in config.json.
-    public func writeModel(to path: String, source: any TensorSource, companionsFrom: String?, plan: PruningPlan?) throws {
+    /// - Parameters:
+    ///   - plan: of a structurally pruned model; it goes into the checkpoint, as does its label in config.json.
+    ///   - masks: of a non-structurally pruned one; they go with it.
+    public func writeModel(to path: String, source: any TensorSource, companionsFrom: String?, plan: PruningPlan?, masks: PruningMasks? = nil) throws {
         marker.mark("writing the model")
         let config = source.config, weights = WeightLayout.names(config)
         let writer = try grid.isCoordinator
@@ -83,6 +88,7 @@ extension Trainer {
                 path: path, tensors: weights.map { TensorInfo(name: $0.name, dtype: config.dtype, shape: $0.shape) },
                 configuration: config.configJSON(pruning: plan.map { .init(method: $0.method, ratio: $0.ratio) }), companionsFrom: companionsFrom)
             : nil
+        if let masks { try writer?.link(PruningMasks.fileName, from: masks.path) }
         if let plan { try writer?.addFile(PruningPlan.fileName, Array(plan.serialized().utf8)) }
         let trained = try ownerStages()
         for (name, shape) in weights {

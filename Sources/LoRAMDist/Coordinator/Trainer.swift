@@ -51,7 +51,7 @@ public final class Trainer {
 
         init(
             _ settings: TrainingSettings, _ source: any TensorSource, _ dims: ParallelDims, _ seat: ProcessGrid.Seat, _ pool: ThreadPool,
-            _ kernels: ComputeKernels, _ storage: WeightStorage, _ marker: ProgressMarker
+            _ kernels: ComputeKernels, _ storage: WeightStorage, _ masks: PruningMasks?, _ marker: ProgressMarker
         ) throws {
             let position = seat.position
             let plan = try TrainingLayout(config: source.config, settings: settings, dims: dims, replica: position.replica)
@@ -61,20 +61,21 @@ public final class Trainer {
                 schedule: plan.schedule, pipeline: seat.pipeline, maxBoundaryCount: plan.boundaryCount, marker: marker)
             let stage = try ModelStage(
                 source: source, range: plan.range(stage: position.stage), training: settings.training, capacity: plan.capacity(stage: position.stage),
-                pool: pool, kernels: kernels, storage: storage, trainedType: settings.trainedType(kernels), seed: settings.seed)
+                pool: pool, kernels: kernels, storage: storage, trainedType: settings.trainedType(kernels), seed: settings.seed, masks: masks)
             chunks = [try TrainedChunk(stage, source: source, groups: groups, replicas: seat.replicas, number: 0, marker: marker)]
         }
     }
 
     /// All ranks of the grid call this; all throw or none.
     ///
+    /// - Parameter masks: what pruned weights, or the adapter's products, are multiplied by; nil for neither.
     /// - Throws: errors of weights, data, topology and memory.
     public init(
         settings: TrainingSettings, source: any TensorSource, data: TrainingData, grid: ProcessGrid, seat: ProcessGrid.Seat, pool: ThreadPool,
-        kernels: ComputeKernels, storage: WeightStorage, marker: ProgressMarker
+        kernels: ComputeKernels, storage: WeightStorage, masks: PruningMasks? = nil, marker: ProgressMarker
     ) throws {
         let dims = grid.dims, position = seat.position
-        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, marker) }
+        let parts = try seat.training.together { try Parts(settings, source, dims, seat, pool, kernels, storage, masks, marker) }
         self.settings = settings
         self.grid = grid
         self.seat = seat
@@ -125,6 +126,7 @@ public final class Trainer {
             chunk.stage.gradients = chunk.exchange.total
         }
         try combineTiedGradients()
+        for chunk in chunks { chunk.stage.maskGradients() }
         if holdsHead {
             for (index, microBatch) in own.enumerated() {
                 reduction.record(microBatch: microBatch, lossSum: trainingStage.losses[index], targetTokens: trainingStage.targetCount(index))

@@ -6,13 +6,19 @@ public struct TrainingInputs {
     public let base: ModelReference
     /// Of a structurally pruned base.
     public let plan: PruningPlan?
+    /// Of a non-structurally pruned base.
+    public let masks: PruningMasks?
     /// Shape of the original, whole model.
     public let original: LlamaConfig
     public let data: TrainingData
     public let evaluation: [(name: String, data: EvaluationData)]
 
     /// - Throws: errors of model, plan, tokenizer and data, before any work is done.
-    public init(recipe: Recipe, phase: Recipe.Phase, settings: (LlamaConfig) -> TrainingSettings) throws {
+    ///
+    /// - Parameter cached: the sources of the training data with what a token cache holds of them; nil to read the files.
+    public init(
+        recipe: Recipe, phase: Recipe.Phase, cached: [DataConfiguration.Source]? = nil, settings: (LlamaConfig) -> TrainingSettings
+    ) throws {
         base = try Self.base(recipe, phase)
         let config = base.config
         plan = try base.directory.flatMap { try PruningPlan.beside(checkpoint: $0) }
@@ -24,26 +30,39 @@ public struct TrainingInputs {
         } else {
             original = config
         }
+        masks = try base.directory.flatMap { try PruningMasks.beside($0, of: config) }
+        if phase == .train, recipe.lora.mask != .none, masks == nil {
+            throw PruningError.noMasks(model: base.name, mask: recipe.lora.mask.rawValue)
+        }
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
-        let configuration = DataConfiguration(
-            sources: try settings.data.train.map { .init(path: $0.path, weight: $0.weight, format: try DatasetFormat.named($0.format.rawValue)) },
+        var configuration = DataConfiguration(
+            sources: try cached ?? Self.sources(settings),
             template: try PromptTemplate.named(settings.data.template.rawValue), length: settings.data.length, packing: settings.data.packing,
             shuffle: settings.data.shuffle, answersOnly: settings.data.answersOnly)
+        if settings.data.validation > 0 { configuration.validation = ValidationSplit(share: settings.data.validation, seed: recipe.seed) }
         let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
         let eos = tokenizer?.eosTokenID ?? config.eosTokenIDs.first.map { Int32($0) }
         data = try TrainingData(
             configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos, eosTokenID: eos,
             seed: recipe.seed)
-        evaluation = try settings.data.evaluation.map { set in
-            let configuration = EvaluationData.Configuration(
-                path: set.path, format: try DatasetFormat.named(set.format.rawValue),
-                template: try PromptTemplate.named(settings.data.template.rawValue), answersOnly: settings.data.answersOnly,
-                length: settings.data.length)
+        var sets = try settings.data.evaluation.map { (name: $0.name, path: $0.path, format: try DatasetFormat.named($0.format.rawValue), split: ValidationSplit?.none) }
+        if let split = configuration.validation {
+            // One set a file; a single one is called `validation`.
+            let sources = configuration.sources
+            sets += sources.enumerated().map { index, source in
+                (name: sources.count == 1 ? "validation" : "validation-\(index + 1)", path: source.path, format: source.format, split: split)
+            }
+        }
+        evaluation = try sets.map { set in
+            var evaluated = EvaluationData.Configuration(
+                path: set.path, format: set.format, template: configuration.template, answersOnly: configuration.answersOnly,
+                length: configuration.length)
+            evaluated.split = set.split
             return (
                 set.name,
-                try EvaluationData(configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos)
+                try EvaluationData(configuration: evaluated, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos)
             )
         }
     }
@@ -59,12 +78,38 @@ public struct TrainingInputs {
         return try ModelReference.open(try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed)
     }
 
+    private static func sources(_ settings: TrainingSettings) throws -> [DataConfiguration.Source] {
+        try settings.data.train.map { .init(path: $0.path, weight: $0.weight, format: try DatasetFormat.named($0.format.rawValue)) }
+    }
+
+    /// All ranks call this. The training data's sources with their tokens from `data.cache`, made by all ranks together where they
+    /// were not there; nil where the recipe names no cache, or there is no tokenizer.
+    static func cachedSources(_ job: Job, phase: Recipe.Phase) throws -> [DataConfiguration.Source]? {
+        let recipe = job.recipe
+        let prepared = try job.world.together { () -> (sources: [DataConfiguration.Source], options: TokenCacheBuilder.Options)? in
+            let base = try base(recipe, phase), config = base.config
+            let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+            guard let directory = settings.data.cache, let path = tokenizerPath(for: base, recipe) else { return nil }
+            let tokenizer = try TokenizerLoader.load(path: path)
+            let options = TokenCacheBuilder.Options(
+                cache: TokenCache(directory: directory), tokenizer: tokenizer, tokenizerHash: try TokenizerLoader.contentHash(path: path),
+                vocabularySize: config.vocabularySize, template: try PromptTemplate.named(settings.data.template.rawValue),
+                answersOnly: settings.data.answersOnly, bosTokenID: tokenizer.bosTokenID ?? config.bosTokenID.map { Int32($0) },
+                eosTokenID: tokenizer.eosTokenID ?? config.eosTokenIDs.first.map { Int32($0) })
+            return (try sources(settings), options)
+        }
+        guard let prepared else { return nil }
+        return try TokenCacheBuild.fill(job, prepared.sources, prepared.options)
+    }
+
     /// The tokenizer beside the base, or beside the original model; nil where neither has one, which data of token ids do not need.
     static func tokenizer(for base: ModelReference, _ recipe: Recipe) throws -> (any Tokenizer)? {
-        for directory in [base.directory, recipe.model].compactMap(\.self) where FilePath.isDirectory(directory) {
-            let names = ["tokenizer.model", "tokenizer.json"]
-            if names.contains(where: { FilePath.exists("\(directory)/\($0)") }) { return try TokenizerLoader.load(path: directory) }
+        try tokenizerPath(for: base, recipe).map { try TokenizerLoader.load(path: $0) }
+    }
+
+    private static func tokenizerPath(for base: ModelReference, _ recipe: Recipe) -> String? {
+        [base.directory, recipe.model].compactMap(\.self).first { directory in
+            FilePath.isDirectory(directory) && TokenizerLoader.fileNames.contains { FilePath.exists("\(directory)/\($0)") }
         }
-        return nil
     }
 }

@@ -39,8 +39,9 @@ public struct TrainingRun {
         job.marker.mark("reading model and data")
         let output = try world.together { try recipe.requiredOutput() }
         paths = RunPaths(output)
+        let cached = try TrainingInputs.cachedSources(job, phase: phase)
         let inputs = try world.together {
-            try TrainingInputs(recipe: recipe, phase: phase) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
+            try TrainingInputs(recipe: recipe, phase: phase, cached: cached) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
         let config = inputs.base.config
@@ -53,16 +54,16 @@ public struct TrainingRun {
                     replicas: replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)) != nil
             },
             memories: { dims in
-                try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: inputs.base.weightBytes(quantizer: phase == .train ? recipe.quantizer : nil),
-                    mapped: StageStorage.isMapped(recipe, model: inputs.base, quantizes: phase == .train),
-                    kernels: job.kernels, workers: job.pool.threadCount)
+                let storage = StageStorage.forecast(
+                    recipe, weights: inputs.base.weightBytes, isFile: inputs.base.isFile, quantizes: phase == .train)
+                return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
             })
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: storage, marker: job.marker)
+            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? inputs.masks : nil, marker: job.marker)
         try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stages.reduce(0) { $0 &* 31 &+ $1.frozenSampleHash() }, what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
@@ -153,7 +154,8 @@ public struct TrainingRun {
         switch trainer.settings.phase {
         case .align:
             try trainer.writeModel(
-                to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan)
+                to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan,
+                masks: inputs.masks)
         case .train:
             if let plan = inputs.plan {
                 try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
@@ -164,7 +166,12 @@ public struct TrainingRun {
                         baseModel: job.recipe.model, replacing: true)
                 }
             } else {
-                try trainer.writeAdapter(to: paths.adapter, baseModel: base.name, extra: [])
+                // Without a change of shapes it fits the original as it is.
+                let mask = inputs.masks == nil ? .none : job.recipe.lora.mask
+                try trainer.writeAdapter(
+                    to: paths.adapter, baseModel: inputs.masks == nil ? base.name : job.recipe.model ?? base.name,
+                    extra: mask == .none ? [] : [AdapterMask.member(mask)], masks: mask == .none ? nil : inputs.masks)
+                if mask != .none { job.note("note: the product of \(paths.adapter) is to be masked: evaluate does it, plain PEFT does not") }
             }
         }
         try trainer.grid.free()

@@ -42,20 +42,22 @@ public struct PlanRun: Sendable {
         if options.shortensSamples { settings.data.length = min(settings.data.length, config.maxPositionCount) }
         lora = recipe.lora.config(tied: config.tiesWordEmbeddings)
         let compute = ComputeType(rawValue: recipe.compute.type.rawValue)!, kernels = try ComputeKernels(type: compute)
-        // Alignment trains the weights before they are quantized.
-        let weights = WeightBytes(quantizer: phase == .align ? nil : model.quantizer), mapped = [.auto, .mapped].contains(recipe.compute.weights)
+        // Alignment trains the weights before they are quantized; a shape alone stands for a checkpoint to come.
+        let storage = StageStorage.forecast(recipe, weights: WeightBytes(quantizer: model.storedQuantizer), isFile: true, quantizes: phase == .train)
+        let (weights, sharesFrozen) = storage
 
         let cores = options.cores ?? recipe.parallel.threads.given ?? Machine.availableProcessorCount
         let measured = options.gigaflops == nil
         let rate = try options.gigaflops
-            ?? PlanSpeed.measureGigaflopsPerCore(compute: compute, recomputation: settings.recomputation, threads: Machine.availableProcessorCount)
+            ?? PlanSpeed.measureGigaflopsPerCore(
+                compute: compute, recomputation: settings.recomputation, quantizes: weights.quantizer != nil, threads: Machine.availableProcessorCount)
         let speed = PlanSpeed(
             gigaflopsPerCore: rate, gigaflopsOrigin: measured ? .measured : .given, coresPerRank: cores,
             bandwidth: options.bandwidth.map { $0 * 1e9 } ?? PlanSpeed.assumedBandwidth, bandwidthOrigin: options.bandwidth == nil ? .assumed : .given)
         if let nodes = options.nodes {
             let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
             let search = try GridSearch(
-                config: config, settings: settings, weights: weights, mapped: mapped, kernels: kernels,
+                config: config, settings: settings, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels,
                 cluster: GridSearch.Cluster(nodes: nodes, cores: cores, memoryByteCount: memory), speed: speed)
             self.search = search
             grid = search.best.plan
@@ -64,7 +66,7 @@ public struct PlanRun: Sendable {
             let layout = try TrainingLayout(config: config, settings: settings, dims: dims)
             search = nil
             grid = try GridPlan(
-                layout, memories: layout.memories(weights: weights, mapped: mapped, kernels: kernels, workers: cores), speed: speed)
+                layout, memories: layout.memories(weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: cores), speed: speed)
         }
         let alignment = recipe.alignment
         alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps

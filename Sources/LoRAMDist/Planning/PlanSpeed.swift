@@ -40,13 +40,15 @@ public struct PlanSpeed: Sendable, Equatable {
         from / ranksPerNode == to / ranksPerNode ? bytes / Self.localBandwidth : bytes * Double(ranksPerNode) / bandwidth
     }
 
-    /// What a core reaches here, in steps of a small model with the same number type and recomputation: about a second and 150 MiB.
-    public static func measureGigaflopsPerCore(compute: ComputeType, recomputation: Recomputation, threads: Int) throws -> Double {
+    /// What a core reaches here, in steps of a small model with the same number types and recomputation: about a second and 150 MiB.
+    public static func measureGigaflopsPerCore(
+        compute: ComputeType, recomputation: Recomputation, quantizes: Bool, threads: Int
+    ) throws -> Double {
         var settings = StepBenchmark.Settings(
             config: try StepBenchmark.config(hidden: 1024, inter: 2816, layers: 2, heads: 16, keyValueHeads: 16, vocabulary: 2048, positions: 512),
             training: .lora(LoRAConfig(rank: 8, alpha: 16, targets: LinearSite.inLayer)))
         (settings.batch, settings.length, settings.steps, settings.threads) = (1, 512, 3, threads)
-        (settings.compute, settings.recomputation) = (compute, recomputation)
+        (settings.compute, settings.recomputation, settings.quantizes) = (compute, recomputation, quantizes)
         return try StepBenchmark.run(settings).gigaflopsPerSecond / Double(threads)
     }
 }

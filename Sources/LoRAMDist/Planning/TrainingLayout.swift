@@ -71,12 +71,12 @@ public struct TrainingLayout: Sendable {
     /// Everything that a rank of the stage allocates.
     ///
     /// - Parameters:
-    ///   - mapped: frozen weights stay in the checkpoint's mapped files.
+    ///   - sharesFrozen: ranks of a node that hold the stage have its frozen weights once.
     ///   - workers: compute threads of a rank.
-    public func memory(stage: Int, weights: WeightBytes, mapped: Bool, kernels: ComputeKernels, workers: Int) -> StageMemory {
+    public func memory(stage: Int, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> StageMemory {
         let range = range(stage: stage)
         var memory = StageMemory(
-            config: config, range: range, training: settings.training, capacity: capacity(stage: stage), weights: weights, mapped: mapped,
+            config: config, range: range, training: settings.training, capacity: capacity(stage: stage), weights: weights, sharesFrozen: sharesFrozen,
             kernels: kernels, workers: workers, trainedType: settings.trainedType(kernels))
         let parameters = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: settings.training))
         let shards = ShardPlan(parameters, of: settings.training, groups)
@@ -98,8 +98,8 @@ public struct TrainingLayout: Sendable {
     }
 
     /// Memory of each stage, in order.
-    public func memories(weights: WeightBytes, mapped: Bool, kernels: ComputeKernels, workers: Int) -> [StageMemory] {
-        (0..<dims.stages).map { memory(stage: $0, weights: weights, mapped: mapped, kernels: kernels, workers: workers) }
+    public func memories(weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> [StageMemory] {
+        (0..<dims.stages).map { memory(stage: $0, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: workers) }
     }
 }
 

@@ -50,13 +50,13 @@ public struct ReportPage: Sendable {
         let rows = runs.map { _, run -> [String] in
             func values(_ key: String) -> [Double] { run.series(phase, key)?.points.map(\.value) ?? [] }
             let recipe = run.recipe, seconds = values("step_seconds"), total = seconds.reduce(0, +)
-            let pruning = recipe.pruning.ratio > 0 ? "\(recipe.pruning.method.rawValue) \(Formatting.fixed(recipe.pruning.ratio, decimals: 2))" : "none"
+            let pruning = run.model(phase).map { $0.ratio > 0 ? "\($0.method) \(Formatting.fixed($0.ratio, decimals: 2))" : "none" } ?? "-"
             let rate = phase == .align ? recipe.alignment.optimizer.learningRate : recipe.optimizer.learningRate
             func shown(_ value: Double?, _ decimals: Int = 3) -> String { value.map { Formatting.fixed($0, decimals: decimals) } ?? "-" }
             return [run.name, recipe.trainedOn ?? recipe.model ?? "-", pruning, "\(run.series(phase, "loss")?.points.last?.step ?? 0)", "\(rate)", shown(values("loss").last)]
                 + evaluations.map { shown(values($0).min()) }
                 + [
-                    values("tokens_per_second").isEmpty ? "-" : Formatting.count(StepBenchmark.median(values("tokens_per_second"))), Formatting.seconds(total),
+                    values("tokens_per_second").isEmpty ? "-" : Formatting.count(Measurement.median(values("tokens_per_second"))), Formatting.seconds(total),
                     total > 0 ? Formatting.fixed(100 * values("wait_seconds").reduce(0, +) / total, decimals: 1) + " %" : "-",
                     shown(values("peak_rss_mib").max(), 0),
                 ]

@@ -13,6 +13,7 @@ public struct RunRecord: Sendable {
     /// Last part of the directory's path.
     public let name: String
     public let recipe: Recipe
+    private let paths: RunPaths
     /// By phase and key of metrics.jsonl: `loss`, `tokens_per_second`, `eval/NAME`.
     public let series: [Recipe.Phase: [String: Series]]
 
@@ -21,9 +22,10 @@ public struct RunRecord: Sendable {
     /// - Throws: `FileError`, `RecipeError`, `ReportError.noMetrics`; unfinished last lines of metrics are left out.
     public init(_ path: String) throws {
         let paths = RunPaths(path)
+        self.paths = paths
         name = paths.run.split(separator: "/").last.map(String.init) ?? paths.run
         guard FilePath.exists(paths.metrics) else { throw ReportError.noMetrics(path: paths.metrics) }
-        recipe = try Recipe.load(file: paths.recipe, planning: true)
+        recipe = try Recipe.load(file: paths.recipe)
         var series: [Recipe.Phase: [String: Series]] = [:]
         let bytes = try FileSystem.read(paths.metrics, limit: Self.maxMetricsByteCount)
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
@@ -41,16 +43,28 @@ public struct RunRecord: Sendable {
 
     public func series(_ phase: Recipe.Phase, _ key: String) -> Series? { series[phase]?[key] }
 
+    /// What a phase trained on: the recipe's checkpoint, an earlier phase's result, or the model itself.
+    private func trained(_ phase: Recipe.Phase) -> Recipe {
+        var recipe = recipe
+        let results = phase == .align ? [paths.pruned] : [paths.quantized, paths.aligned, paths.pruned]
+        recipe.model = recipe.trainedOn ?? results.first(where: Checkpoint.hasWeights) ?? recipe.model
+        // It is as it is: pruned before, or not at all.
+        recipe.pruning.ratio = 0
+        recipe.pruning.plan = nil
+        return recipe
+    }
+
+    /// The shape that a phase trained; nil where it cannot be found any more.
+    public func model(_ phase: Recipe.Phase) -> ModelPlan? { try? ModelPlan(trained(phase)) }
+
     /// The pipeline of a phase as it was planned; nil where the model cannot be found any more or the grid was left to the job.
     public func plan(_ phase: Recipe.Phase) -> GridPlan? {
         guard recipe.parallel.stages.given != nil else { return nil }
-        var recipe = recipe
-        recipe.model = recipe.trainedOn ?? recipe.model
         var options = PlanRun.Options()
         options.phase = phase
         // Only proportions are drawn: any speed will do.
         options.gigaflops = 1
-        return try? PlanRun(recipe, options).grid
+        return try? PlanRun(trained(phase), options).grid
     }
 }
 

@@ -24,13 +24,13 @@ struct FinalEvaluation {
         for arm in arms {
             var scores: [JSONMember] = []
             for set in recipe.data.evaluation {
-                let settings = EvaluationRun.Settings(
-                    model: arm.model, syntheticSeed: arm.model == model ? recipe.syntheticSeed : nil, adapter: arm.adapter,
-                    data: .init(
-                        path: set.path, format: try DatasetFormat.named(set.format.rawValue), template: try PromptTemplate.named(recipe.data.template.rawValue),
-                        answersOnly: recipe.data.answersOnly, length: recipe.data.length),
-                    microBatchSize: recipe.batch.micro)
-                let result = try EvaluationRun.perplexity(job, settings)
+                let subject = EvaluationRun.Subject(
+                    model: arm.model, syntheticSeed: arm.model == model ? recipe.syntheticSeed : nil, adapter: arm.adapter)
+                let data = EvaluationData.Configuration(
+                    path: set.path, format: try DatasetFormat.named(set.format.rawValue), template: try PromptTemplate.named(recipe.data.template.rawValue),
+                    answersOnly: recipe.data.answersOnly, length: recipe.data.length)
+                let reports = try EvaluationRun.run(job, [subject], .init(perplexity: data, microBatchSize: recipe.batch.micro))
+                guard let result = reports.first?.perplexity else { continue }
                 scores.append(
                     JSONMember(
                         set.name,

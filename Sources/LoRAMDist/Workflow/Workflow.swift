@@ -188,7 +188,7 @@ public struct Workflow {
         job.marker.mark("a phase of run")
         switch phase {
         case .prune:
-            try job.world.onRoot { _ = try PruningRun.run(job.recipe, output: paths.pruned) }
+            _ = try PruningJob.run(job, output: paths.pruned)
         case .align:
             return try TrainingRun.run(job, phase: .align, resume: .auto)
         case .quantize:

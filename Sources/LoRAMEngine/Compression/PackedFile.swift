@@ -128,7 +128,7 @@ private final class Reader: @unchecked Sendable {
             try part.sizes.withUnsafeBufferPointer { sizes throws(FrameDecoder.Damage) in
                 try decoder.decode(stored.base, sizes: sizes.baseAddress! + frame * format.planeCount, format: format, into: destination, count: count)
             }
-        } catch let damage as FrameDecoder.Damage {
+        } catch let damage {
             throw damaged(damage.reason)
         }
     }

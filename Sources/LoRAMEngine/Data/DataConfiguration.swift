@@ -7,6 +7,8 @@ public struct DataConfiguration: Sendable, Equatable {
         public var weight: Double
         /// nil: found out from the file's name and first record.
         public var format: DatasetFormat?
+        /// Files of a token cache that hold this source's tokens, in order; `format` is then known.
+        public var cachedParts: [String]?
 
         public init(path: String, weight: Double = 1, format: DatasetFormat? = nil) {
             self.path = path
@@ -25,6 +27,8 @@ public struct DataConfiguration: Sendable, Equatable {
     public var shuffle: Bool
     /// Of instruction samples only the answer carries loss, not the prompt.
     public var answersOnly: Bool
+    /// Records of every source that are not trained on.
+    public var validation: ValidationSplit?
 
     public init(
         sources: [Source], template: PromptTemplate = .alpaca, length: Int = 512, packing: Bool = false, shuffle: Bool = true,
@@ -44,6 +48,9 @@ public struct DataConfiguration: Sendable, Equatable {
             throw .invalidSetting(name: "data.train", expected: "at least one file", found: "an empty list")
         }
         try DatasetError.checkWindow(length)
+        if let share = validation?.share, !(share > 0 && share < 1) {
+            throw .invalidSetting(name: "data.validation", expected: "a share above 0 and below 1", found: "\(share)")
+        }
         for source in sources where !(source.weight.isFinite && source.weight > 0) {
             throw .invalidSetting(
                 name: "data.train weight of \(source.path)", expected: "a finite number above 0", found: "\(source.weight)")

@@ -5,9 +5,11 @@ public enum DatasetError: DiagnosedError, Equatable {
     /// Nothing in the file at all, or no document in it.
     case empty(path: String, expected: String)
     case compressed(path: String)
-    /// `path` is nil where a recipe names the format. Planned: DESIGN has it, this version does not.
-    case unsupportedFormat(path: String?, found: String, isPlanned: Bool)
-    case unsupportedTemplate(name: String, isPlanned: Bool)
+    /// `path` is nil where a recipe names the format.
+    case unsupportedFormat(path: String?, found: String)
+    case unsupportedTemplate(name: String)
+    /// The template's own tokens are no tokens of the vocabulary.
+    case templateNeedsToken(template: String, token: String)
     /// Text, but no tokenizer to read it with.
     case needsTokenizer(path: String, format: DatasetFormat)
     case invalidUTF8(path: String, line: Int)
@@ -35,15 +37,15 @@ public enum DatasetError: DiagnosedError, Equatable {
         case .empty(let path, let expected):
             "empty dataset \(path): expected \(expected), found none"
         case .compressed(let path):
-            "unsupported dataset \(path): expected an uncompressed file, found a compressed one; decompress it first"
-        case .unsupportedFormat(let path, let found, let isPlanned):
+            "unsupported dataset \(path): expected plain text, .gz or .zst, found another compression; decompress it first"
+        case .unsupportedFormat(let path, let found):
             "unsupported dataset format\(path.map { " in \($0)" } ?? ""): expected \(DatasetFormat.supportedNames), found \(found)"
-                + (isPlanned ? ", which is not supported yet" : "")
-        case .unsupportedTemplate(let name, let isPlanned):
+        case .unsupportedTemplate(let name):
             "unsupported template: expected \(PromptTemplate.supportedNames), found '\(name)'"
-                + (isPlanned ? ", which is not supported yet" : "")
+        case .templateNeedsToken(let template, let token):
+            "cannot use the template \(template): expected the token \(token) in the vocabulary, found none; choose a template of this tokenizer's family"
         case .needsTokenizer(let path, let format):
-            "cannot read the dataset \(path): format \(format.rawValue) needs a tokenizer, found none; put the tokenizer.model into the model's directory"
+            "cannot read the dataset \(path): format \(format.rawValue) needs a tokenizer, found none; put the tokenizer.json or tokenizer.model into the model's directory"
         case .invalidUTF8(let path, let line):
             "\(path):\(line): expected UTF-8 text, found bytes that are not; convert the file"
         case .invalidJSON(let path, let line, let reason):

@@ -26,12 +26,7 @@ package struct DatasetFile: Sendable {
     /// - Parameter format: nil to go by the file's name and contents.
     /// - Throws: `DatasetError`
     package init(path: String, format: DatasetFormat?) throws {
-        let file: MappedFile
-        do {
-            file = try MappedFile(path: path)
-        } catch let error as FileError {
-            throw DatasetError.unreadable(path: path, reason: Self.reason(error))
-        }
+        let file = try DatasetText.map(path)
         guard file.count > 0 else { throw DatasetError.empty(path: path, expected: "records or text") }
         file.advise(.sequential)
         self.path = path
@@ -84,7 +79,7 @@ package struct DatasetFile: Sendable {
     // MARK: - Indexing
 
     private static func layout(_ bytes: UnsafeBufferPointer<UInt8>, path: String, format: DatasetFormat?) -> Layout {
-        let name = FilePath.lastComponent(path).lowercased()
+        let name = DatasetText.name(path)
         if format == .plain { return .plainText }
         let first = bytes.dropFirst(byteOrderMarkCount(bytes)).first { !isWhitespace($0) }
         let isJSONName = [".json", ".jsonl", ".ndjson"].contains { name.hasSuffix($0) }
@@ -93,9 +88,9 @@ package struct DatasetFile: Sendable {
         return first == UInt8(ascii: "[") ? .jsonArray : .jsonLines
     }
 
+    /// By something else than gzip and zstd, which were undone before.
     private static func isCompressed(_ bytes: UnsafeBufferPointer<UInt8>, path: String) -> Bool {
-        bytes.starts(with: [0x1f, 0x8b]) || bytes.starts(with: [0x28, 0xb5, 0x2f, 0xfd])
-            || bytes.starts(with: Array("BZh".utf8)) && path.hasSuffix(".bz2") || bytes.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a])
+        bytes.starts(with: Array("BZh".utf8)) && path.hasSuffix(".bz2") || bytes.starts(with: [0xfd, 0x37, 0x7a, 0x58, 0x5a])
     }
 
     /// Lines that are not blank.
@@ -149,14 +144,6 @@ package struct DatasetFile: Sendable {
 
     private static func byteOrderMarkCount(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
         bytes.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
-    }
-
-    private static func reason(_ error: FileError) -> String {
-        switch error {
-        case .cannotRead(_, let call, let code): "\(call) failed, \(String(cString: strerror(code)))"
-        case .notRegularFile: "expected a regular file, found a directory or device"
-        default: error.description
-        }
     }
 
     private static func line(_ bytes: UnsafeBufferPointer<UInt8>, _ offset: Int) -> Int {

@@ -53,6 +53,29 @@ package struct DocumentEncoder: Sendable {
         if position == text.count, frame.addsEOS, let eos = frame.eos, ids.count == bodyStart || ids.last != eos { ids.append(eos) }
     }
 
+    /// Encodes all of `text`, framed, and hands over the ids of a block at a time.
+    ///
+    /// - Throws: `DatasetError`; what `body` throws.
+    package func forEachPart(_ text: UnsafeBufferPointer<UInt8>, _ origin: Origin, _ body: ([Int32]) throws -> Void) throws {
+        var ids: [Int32] = []
+        if frame.addsBOS, let bos = frame.bos { ids.append(bos) }
+        var isStart = true
+        var last: Int32?
+        var position = 0
+        while position < text.count {
+            let first = ids.count
+            position = try encodeBlock(text, at: position, origin, into: &ids)
+            if isStart, ids.count > first {
+                isStart = false
+                if ids[first] == frame.bos { ids.remove(at: first) }
+            }
+            if ids.count > first { last = ids[ids.count - 1] }
+            try body(ids)
+            ids.removeAll(keepingCapacity: true)
+        }
+        if frame.addsEOS, let eos = frame.eos, last != eos { try body([eos]) }
+    }
+
     /// Encodes `text` once to find its blocks.
     ///
     /// - Throws: `DatasetError`

@@ -15,6 +15,20 @@ package struct DocumentItems: ItemSource {
     package var itemCount: Int { file.recordCount }
     package var path: String { file.path }
     package var hasIndex: Bool { !tokenStarts.isEmpty }
+    package var documentStarts: [Int]? { hasIndex ? tokenStarts : nil }
+
+    /// A block of text at a time, however long the document is.
+    package func forEachPart(of item: Int, _ body: (TokenSequence) throws -> Void) throws {
+        try withText(item) { text in
+            guard !text.isEmpty else { return }
+            var sequence = TokenSequence()
+            try encoder.forEachPart(text, origin(item)) { ids in
+                sequence.ids = ids
+                sequence.labels = ids
+                try body(sequence)
+            }
+        }
+    }
 
     /// Encodes everything once, to know each document's length and to be able to read long ones from the middle.
     ///

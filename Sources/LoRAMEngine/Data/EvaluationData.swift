@@ -13,6 +13,8 @@ public final class EvaluationData: Sendable {
         public var length: Int
         /// Without, nothing predicts the first token of a window, and it is not scored.
         public var addsBOS: Bool
+        /// Only the records that are kept from training with this split.
+        public var split: ValidationSplit?
 
         public init(
             path: String, format: DatasetFormat? = nil, template: PromptTemplate = .alpaca, answersOnly: Bool = true, length: Int = 512,
@@ -50,11 +52,12 @@ public final class EvaluationData: Sendable {
         let bos = configuration.addsBOS ? bosTokenID : nil
         let frame = SequenceFrame(bos: bos, eos: nil, addsBOS: false, addsEOS: false)
         try DatasetError.checkFrame(frame, vocabularySize: vocabularySize)
-        let (items, format) = try ItemSourceFactory.open(
+        var (items, format) = try ItemSourceFactory.open(
             path: configuration.path, format: configuration.format,
             ItemSourceFactory.Options(
                 template: configuration.template, answersOnly: configuration.answersOnly, length: configuration.length,
                 frame: frame, tokenizer: tokenizer, vocabularySize: vocabularySize, packing: true))
+        if let split = configuration.split { items = try SubsetItems(items, split, .validation) }
         self.configuration = configuration
         self.format = format
         self.items = items

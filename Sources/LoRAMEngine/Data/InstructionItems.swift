@@ -1,16 +1,19 @@
-/// Alpaca records: a prompt made with the template, and the answer.
+/// Records of instructions and answers, rendered with a template.
 ///
 /// Prompt and answer are encoded as one text, as generation will see it. The answer starts at the first token in which that
 /// differs from the prompt encoded alone: a token that holds the end of the prompt and the start of the answer belongs to the
-/// answer, which would otherwise lose its first word.
+/// answer, which would otherwise lose its first word. A conversation is encoded exchange by exchange; each starts behind a special
+/// token, so that nothing can merge across.
 struct InstructionItems: ItemSource {
     private let file: DatasetFile
+    private let format: DatasetFormat
     private let encoder: DocumentEncoder
     private let template: PromptTemplate
     private let answersOnly: Bool
 
-    init(file: DatasetFile, encoder: DocumentEncoder, template: PromptTemplate, answersOnly: Bool) {
+    init(file: DatasetFile, format: DatasetFormat, encoder: DocumentEncoder, template: PromptTemplate, answersOnly: Bool) {
         self.file = file
+        self.format = format
         self.encoder = encoder
         self.template = template
         self.answersOnly = answersOnly
@@ -20,63 +23,78 @@ struct InstructionItems: ItemSource {
     var path: String { file.path }
 
     func load(_ item: Int, range: Range<Int>, into sequence: inout TokenSequence) throws {
-        let answerStart = try encode(texts(of: item), item, into: &sequence)
-        sequence.labels.append(contentsOf: sequence.ids)
-        if answersOnly {
-            for position in 0..<min(answerStart, sequence.count) { sequence.labels[position] = MicroBatch.ignoredLabel }
-        }
+        try encode(exchanges(of: item), item, into: &sequence)
         sequence.keep(range)
     }
 
     func summary(of item: Int, limit: Int) throws -> ItemSummary {
-        let texts = try texts(of: item)
-        let bound =
-            encoder.tokenizer.maximumTokenCount(utf8Count: texts.prompt.utf8.count + texts.answer.utf8.count)
-            + encoder.frame.maximumCount
+        let exchanges = try exchanges(of: item)
+        let byteCount = exchanges.reduce(0) { $0 + $1.prompt.utf8.count + $1.answer.utf8.count + $1.tail.utf8.count }
+        let bound = encoder.tokenizer.maximumTokenCount(utf8Count: byteCount) + 2 * exchanges.count + encoder.frame.maximumCount
         let knowsTokens = encoder.tokenizer.vocabularySize <= encoder.vocabularySize
         // Whatever the tokens are: they fit, and the last one is the EOS of an answer, with BOS somewhere before it.
-        if bound <= limit, encoder.frame.alwaysHasTarget, knowsTokens, !texts.answer.isEmpty {
+        if bound <= limit, encoder.frame.alwaysHasTarget, knowsTokens, let last = exchanges.last, last.eos != .none, !last.answer.isEmpty {
             return ItemSummary(count: nil, exceedsLimit: false, firstTarget: 1)
         }
-        var summary = try measure(texts, item)
+        var summary = try measure(exchanges, item)
         summary.exceedsLimit = (summary.count ?? 0) > limit
         return summary
     }
 
     func measure(_ item: Int) throws -> ItemSummary {
-        try measure(texts(of: item), item)
+        try measure(exchanges(of: item), item)
     }
 
-    private func measure(_ texts: (prompt: String, answer: String), _ item: Int) throws -> ItemSummary {
+    private func measure(_ exchanges: [Exchange], _ item: Int) throws -> ItemSummary {
         var sequence = TokenSequence()
-        let answerStart = try encode(texts, item, into: &sequence)
-        let first = answersOnly ? answerStart : 0
-        return ItemSummary(count: sequence.count, exceedsLimit: false, firstTarget: first < sequence.count ? first : nil)
+        try encode(exchanges, item, into: &sequence)
+        return ItemSummary(
+            count: sequence.count, exceedsLimit: false, firstTarget: sequence.labels.firstIndex { $0 != MicroBatch.ignoredLabel })
     }
 
-    private func texts(of item: Int) throws(DatasetError) -> (prompt: String, answer: String) {
-        let record = try RecordReader(file: file, record: item, format: .alpaca)
-        let prompt = try template.prompt(instruction: record.string("instruction"), input: record.optionalString("input"))
-        return (prompt, try record.string("output"))
+    private func exchanges(of item: Int) throws(DatasetError) -> [Exchange] {
+        template.exchanges(try Conversation(RecordReader(file: file, record: item, format: format)))
     }
 
-    /// Fills `sequence.ids` and returns where the answer starts in them.
-    private func encode(_ texts: (prompt: String, answer: String), _ item: Int, into sequence: inout TokenSequence) throws -> Int {
+    private func encode(_ exchanges: [Exchange], _ item: Int, into sequence: inout TokenSequence) throws {
         sequence.removeAll()
         let origin = DocumentEncoder.Origin(file: file, record: item)
-        var whole = texts.prompt + texts.answer
-        try whole.withUTF8 { try encoder.encode($0, origin, into: &sequence.ids) }
-        guard answersOnly else { return 0 }
+        var ids: [Int32] = []
+        var part: [Int32] = []
+        for (index, exchange) in exchanges.enumerated() {
+            var frame = encoder.frame
+            if index > 0 {
+                frame.bos = template.repeatsBOS ? encoder.tokenizer.bosTokenID : nil
+                frame.addsBOS = true
+            }
+            switch exchange.eos {
+            case .none: frame.addsEOS = false
+            case .always: (frame.eos, frame.addsEOS) = (encoder.tokenizer.eosTokenID, true)
+            case .atEndIfWanted: break
+            }
+            /// How many of `ids` the start of the exchange, alone, has in common with the whole.
+            func count(_ text: String) throws -> Int {
+                var startFrame = frame
+                startFrame.addsEOS = false
+                try encode(text, startFrame, origin, into: &part)
+                return zip(part, ids).prefix { $0 == $1 }.count
+            }
+            try encode(exchange.prompt + exchange.answer + exchange.tail, frame, origin, into: &ids)
+            let answerStart = answersOnly ? try count(exchange.prompt) : 0
+            let answerEnd = answersOnly && !exchange.tail.isEmpty ? try count(exchange.prompt + exchange.answer) : ids.count
+            sequence.ids += ids
+            for (position, id) in ids.enumerated() {
+                sequence.labels.append(position >= answerStart && position < answerEnd ? id : MicroBatch.ignoredLabel)
+            }
+        }
+    }
 
-        // The prompt alone, framed in the same way but for EOS.
-        var frame = encoder.frame
-        frame.addsEOS = false
-        let promptEncoder = DocumentEncoder(tokenizer: encoder.tokenizer, frame: frame, vocabularySize: encoder.vocabularySize)
-        var promptIDs: [Int32] = []
-        var prompt = texts.prompt
-        try prompt.withUTF8 { try promptEncoder.encode($0, origin, into: &promptIDs) }
-        var common = 0
-        while common < promptIDs.count, common < sequence.count, promptIDs[common] == sequence.ids[common] { common += 1 }
-        return common
+    private func encode(
+        _ text: String, _ frame: SequenceFrame, _ origin: DocumentEncoder.Origin, into ids: inout [Int32]
+    ) throws {
+        var text = text
+        try text.withUTF8 {
+            try DocumentEncoder(tokenizer: encoder.tokenizer, frame: frame, vocabularySize: encoder.vocabularySize).encode($0, origin, into: &ids)
+        }
     }
 }

@@ -18,6 +18,23 @@ package protocol ItemSource: Sendable {
 
     /// Like `summary`, with the exact count.
     func measure(_ item: Int) throws -> ItemSummary
+
+    /// Calls `body` with the whole item, a stretch of tokens at a time.
+    func forEachPart(of item: Int, _ body: (TokenSequence) throws -> Void) throws
+
+    /// Where each item starts in the sequence of all tokens, and the end of the last, if the items are documents that may be read
+    /// from the middle.
+    var documentStarts: [Int]? { get }
+}
+
+extension ItemSource {
+    package var documentStarts: [Int]? { nil }
+
+    package func forEachPart(of item: Int, _ body: (TokenSequence) throws -> Void) throws {
+        var sequence = TokenSequence()
+        try load(item, range: 0..<Int.max, into: &sequence)
+        try body(sequence)
+    }
 }
 
 package struct ItemSummary: Sendable, Equatable {
@@ -47,12 +64,18 @@ package enum ItemSourceFactory {
         var vocabularySize: Int
         /// JSON documents are going to be read from the middle, not only from their start. Those of plain text files always are.
         var packing: Bool
+        /// Whoever reads every item once, from its start, needs no index.
+        var indexesDocuments = true
     }
 
     /// - Parameter format: nil to find out.
     /// - Throws: `DatasetError`
     package static func open(path: String, format: DatasetFormat?, _ options: Options) throws -> (source: any ItemSource, format: DatasetFormat) {
-        let file = try DatasetFile(path: path, format: format)
+        try open(DatasetFile(path: path, format: format), format: format, options)
+    }
+
+    static func open(_ file: DatasetFile, format: DatasetFormat?, _ options: Options) throws -> (source: any ItemSource, format: DatasetFormat) {
+        let path = file.path
         let format = try format ?? (file.layout == .plainText ? .plain : DatasetFormat.detect(file.object(0), path: path))
         if format == .inputIDs {
             return (TokenItems(file: file, length: options.length, vocabularySize: options.vocabularySize), format)
@@ -60,14 +83,15 @@ package enum ItemSourceFactory {
         guard let tokenizer = options.tokenizer else { throw DatasetError.needsTokenizer(path: path, format: format) }
         let encoder = DocumentEncoder(tokenizer: tokenizer, frame: options.frame, vocabularySize: options.vocabularySize)
         switch format {
-        case .alpaca:
+        case .alpaca, .conversations, .messages, .openorca, .prompt:
+            try options.template.check(tokenizer)
             return (
                 InstructionItems(
-                    file: file, encoder: encoder, template: options.template, answersOnly: options.answersOnly), format
+                    file: file, format: format, encoder: encoder, template: options.template, answersOnly: options.answersOnly), format
             )
         case .text, .plain, .inputIDs:
             var items = DocumentItems(file: file, encoder: encoder)
-            if options.packing || format == .plain { try items.buildIndex() }
+            if options.indexesDocuments, options.packing || format == .plain { try items.buildIndex() }
             return (items, format)
         }
     }

@@ -45,6 +45,17 @@ package struct RecordReader {
         return try array(key)
     }
 
+    /// A list of anything.
+    ///
+    /// - Throws: `DatasetError.missingKey`, `wrongType`
+    func elements(_ key: String) throws(DatasetError) -> [JSONValue] {
+        guard let member = value[key] else { throw .missingKey(path: file.path, line: line, key: key, format: format) }
+        guard case .array(let elements) = member else { throw wrongType(key, "a list", member) }
+        return elements
+    }
+
+    func value(_ key: String) -> JSONValue? { value[key] }
+
     package func wrongType(_ key: String, _ expected: String, _ found: JSONValue) -> DatasetError {
         .wrongType(path: file.path, line: line, key: key, expected: expected, found: found.kindDescription)
     }

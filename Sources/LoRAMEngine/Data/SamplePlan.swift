@@ -56,7 +56,7 @@ struct SamplePlan: Sendable {
     }
 
     /// The k-th of the items that were not dropped.
-    private static func kept(_ k: Int, _ dropped: [Int]) -> Int {
+    static func kept(_ k: Int, _ dropped: [Int]) -> Int {
         // dropped[j] - j items are kept before dropped[j].
         var low = 0
         var high = dropped.count

@@ -42,11 +42,12 @@ public final class TrainingData: Sendable {
         var sources: [Source] = []
         var formats: [DatasetFormat] = []
         for source in configuration.sources {
-            let (items, format) = try ItemSourceFactory.open(
-                path: source.path, format: source.format,
+            var (items, format) = try Self.open(
+                source,
                 ItemSourceFactory.Options(
                     template: configuration.template, answersOnly: configuration.answersOnly, length: configuration.length,
                     frame: frame, tokenizer: tokenizer, vocabularySize: vocabularySize, packing: configuration.packing))
+            if let split = configuration.validation { items = try SubsetItems(items, split, .training) }
             let plan = try Self.plan(items, format, configuration)
             guard plan.sampleCount > 0 else {
                 throw DatasetError.noSamples(path: source.path, recordCount: items.itemCount, length: configuration.length)
@@ -62,10 +63,20 @@ public final class TrainingData: Sendable {
         mixer = SourceMixer(sampleCounts: sources.map(\.plan.sampleCount), weights: configuration.sources.map(\.weight))
     }
 
+    private static func open(
+        _ source: DataConfiguration.Source, _ options: ItemSourceFactory.Options
+    ) throws -> (source: any ItemSource, format: DatasetFormat) {
+        guard let parts = source.cachedParts, let format = source.format else {
+            return try ItemSourceFactory.open(path: source.path, format: source.format, options)
+        }
+        let asDocuments = format == .plain || (format == .text && options.packing)
+        return (try CachedItems(path: source.path, parts: parts, asDocuments: asDocuments), format)
+    }
+
     private static func plan(_ items: any ItemSource, _ format: DatasetFormat, _ configuration: DataConfiguration) throws -> SamplePlan {
         let length = configuration.length
-        if let documents = items as? DocumentItems, documents.hasIndex {
-            if configuration.packing { return .stream(tokenStarts: documents.tokenStarts, length: length) }
+        if let starts = items.documentStarts {
+            if configuration.packing { return .stream(tokenStarts: starts, length: length) }
             return try .windows(items, length: length) { _, range in range.count > 1 }
         }
         return configuration.packing ? try .bins(items, length: length) : try .items(items, length: length)

@@ -68,7 +68,7 @@ extension Inspection: CustomStringConvertible {
         }
         if let problem { facts.append(("problem", problem)) }
         let width = facts.map(\.0.count).max() ?? 0
-        var lines = facts.map { Self.padded($0.0, width) + "  " + $0.1.singleLine }
+        var lines = facts.map { Formatting.padded($0.0, to: width) + "  " + $0.1.singleLine }
         if !tensors.isEmpty {
             lines.append("")
             lines += Self.table(tensors)
@@ -86,12 +86,7 @@ extension Inspection: CustomStringConvertible {
                     Formatting.grouped(tensor.info.byteCount), tensor.file,
                 ]
             }
-        let widths = (0..<5).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            // Bytes are numbers and stand flush right; the last column needs no padding.
-            let cells = (0..<4).map { $0 == 3 ? padded(row[$0], widths[$0], right: true) : padded(row[$0], widths[$0]) }
-            return (cells + [row[4]]).joined(separator: "  ")
-        }
+        return Formatting.table(rows, flushRight: [3])
     }
 
     private static func text(_ value: JSONValue) -> String {
@@ -100,10 +95,5 @@ extension Inspection: CustomStringConvertible {
         case .array(let elements): elements.map(text).joined(separator: " ")
         default: value.serialized()
         }
-    }
-
-    private static func padded(_ text: String, _ width: Int, right: Bool = false) -> String {
-        let space = String(repeating: " ", count: max(0, width - text.count))
-        return right ? space + text : text + space
     }
 }

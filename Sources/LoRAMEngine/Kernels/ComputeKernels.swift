@@ -44,4 +44,12 @@ public struct ComputeKernels: @unchecked Sendable {
 
     /// GFLOP/s of one core in a register loop of this type's multiply-add, for about `seconds`.
     public func measurePeak(seconds: Double) -> Double { loram_peak_gflops(set, compute, seconds) }
+
+    /// Elements per second that one core decodes from NF4 with double quantization while codes and values stay in its first-level cache.
+    public func measureDecoding(seconds: Double) -> Double { loram_peak_decode(set, compute, seconds) }
+
+    /// Bytes per second that one core copies from `source` to `target`, for about `seconds`.
+    public static func measureCopying(to target: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int, seconds: Double) -> Double {
+        loram_peak_copy(target, source, count, seconds)
+    }
 }

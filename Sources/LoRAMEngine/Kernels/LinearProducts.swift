@@ -34,15 +34,14 @@ struct LinearProducts {
     /// Whether results that backward needs are bf16 values, so that keeping them in bf16 loses nothing.
     var keepsBF16: Bool { kernels.type == .bf16 }
 
-    /// y[N, O] (= or +=) x[N, I] W^T + low-rank term; `rounds`: to bf16 values.
+    /// y[N, O] = start[N, O] (nil: 0) + x[N, I] W^T + low-rank term; `rounds`: to bf16 values.
     func forward(
-        _ y_NO: UnsafeMutablePointer<Float>, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int, accumulate: Bool, rounds: Bool,
-        lowRank: loram_low_rank?
+        _ y_NO: UnsafeMutablePointer<Float>, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int,
+        start_NO: UnsafePointer<Float>? = nil, rounds: Bool, lowRank: loram_low_rank?
     ) {
-        let mode = Int32((accumulate ? LORAM_ACCUMULATE : 0) | (rounds ? LORAM_ROUND : 0))
         run { execution in
             withPointers(weight, lowRank) {
-                loram_linear_forward(execution, y_NO, weight.rowCount, mode, x_NI, weight.columnCount, $0, N, $1)
+                loram_linear_forward(execution, y_NO, weight.rowCount, start_NO, rounds ? 1 : 0, x_NI, weight.columnCount, $0, N, $1)
             }
         }
     }
@@ -116,7 +115,7 @@ struct LinearProducts {
     }
 
     @inline(__always)
-    private func run(_ product: (UnsafePointer<loram_execution>) -> loram_status) {
+    func run(_ product: (UnsafePointer<loram_execution>) -> loram_status) {
         let status = withUnsafePointer(to: execution, product)
         // Shapes and workspace were planned before the first step: anything else is a mistake of ours.
         precondition(status == LORAM_OK, "a matrix product was refused: status \(status.rawValue)")

@@ -44,18 +44,41 @@ enum RowKernels {
         }
     }
 
-    static func swiGLU(_ pool: ThreadPool, _ h_NF: UnsafeMutablePointer<Float>, gate_NF: UnsafePointer<Float>, up_NF: UnsafePointer<Float>, count: Int) {
+    /// `keeping`: where gate and up, which hold bf16 values, are kept at the same time.
+    static func swiGLU(
+        _ pool: ThreadPool, _ h_NF: UnsafeMutablePointer<Float>, gate_NF: UnsafePointer<Float>, up_NF: UnsafePointer<Float>, keeping kept: KeptMLP?,
+        count: Int
+    ) {
         pool.runBlocks(count, of: 1 << 15) { range, _ in
             let at = range.lowerBound
-            loram_swiglu_forward(h_NF + at, gate_NF + at, up_NF + at, range.count)
+            if let kept {
+                loram_swiglu_forward_keeping(h_NF + at, kept.gate_NF + at, kept.up_NF + at, gate_NF + at, up_NF + at, range.count)
+            } else {
+                loram_swiglu_forward(h_NF + at, gate_NF + at, up_NF + at, range.count)
+            }
         }
     }
 
-    /// Overwrites gate and up with their gradients.
-    static func swiGLUBackward(_ pool: ThreadPool, gate_NF: UnsafeMutablePointer<Float>, up_NF: UnsafeMutablePointer<Float>, dh_NF: UnsafePointer<Float>, count: Int) {
+    /// From what was kept.
+    static func swiGLU(_ pool: ThreadPool, _ h_NF: UnsafeMutablePointer<Float>, kept: KeptMLP, count: Int) {
         pool.runBlocks(count, of: 1 << 15) { range, _ in
             let at = range.lowerBound
-            loram_swiglu_backward(gate_NF + at, up_NF + at, dh_NF + at, gate_NF + at, up_NF + at, range.count)
+            loram_swiglu_forward_bf16(h_NF + at, kept.gate_NF + at, kept.up_NF + at, range.count)
+        }
+    }
+
+    /// Writes the gradients over gate and up, which are read from what was kept, if anything was.
+    static func swiGLUBackward(
+        _ pool: ThreadPool, gate_NF: UnsafeMutablePointer<Float>, up_NF: UnsafeMutablePointer<Float>, kept: KeptMLP?, dh_NF: UnsafePointer<Float>,
+        count: Int
+    ) {
+        pool.runBlocks(count, of: 1 << 15) { range, _ in
+            let at = range.lowerBound
+            if let kept {
+                loram_swiglu_backward_bf16(gate_NF + at, up_NF + at, dh_NF + at, kept.gate_NF + at, kept.up_NF + at, range.count)
+            } else {
+                loram_swiglu_backward(gate_NF + at, up_NF + at, dh_NF + at, gate_NF + at, up_NF + at, range.count)
+            }
         }
     }
 

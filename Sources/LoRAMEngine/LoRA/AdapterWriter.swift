@@ -22,6 +22,11 @@ public final class AdapterWriter {
             path: directory.path(Adapter.weightsName), tensors: tensors.map { TensorInfo(name: $0.name, dtype: .f32, shape: $0.shape) })
     }
 
+    /// Puts a file that exists into the directory too.
+    ///
+    /// - Throws: `FileError`.
+    public func link(_ name: String, from source: String) throws { try FileSystem.linkOrCopy(source, to: directory.path(name)) }
+
     /// Appends floats to tensor `name`; tensors come in their declared order, each in any number of pieces.
     ///
     /// - Throws: `SafetensorsError.writtenOutOfOrder`, `FileError.cannotWrite`.

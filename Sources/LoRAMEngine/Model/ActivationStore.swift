@@ -104,8 +104,12 @@ struct ActivationStore {
         narrowInputs = layout.narrowInputs.map { $0.map { arena.pointer($0, as: UInt16.self) } }
         outputs = layout.outputs.map { arena.pointer($0) }
         streams = layout.streams.map { arena.pointer($0) }
-        sets = layout.sets.map { $0.map { LayerActivations(arena, $0.0, $0.1) } }
-        narrow = layout.narrow.map { $0.map { $0.map { arena.pointer($0, as: UInt16.self) } } }
+        let narrow = layout.narrow.map { $0.map { $0.map { arena.pointer($0, as: UInt16.self) } } }
+        var sets = layout.sets.map { $0.map { LayerActivations(arena, $0.0, $0.1) } }
+        for (slot, layers) in narrow.enumerated() {
+            for (layer, kept) in layers.enumerated() { sets[slot][layer].keptMLP = KeptMLP(gate_NF: kept[5], up_NF: kept[6]) }
+        }
+        (self.narrow, self.sets) = (narrow, sets)
     }
 
     // MARK: - The stream
@@ -155,13 +159,16 @@ struct ActivationStore {
     /// Whether norms and the MLP's product are to be computed again after `restore`.
     var derivesAgain: Bool { place != .working && (keepsBF16 || recomputation != .none) }
 
+    /// All but gate and up, which are written and read where they are needed.
     private func forEachKept(
         slot: Int, layer: Int, _ body: (UnsafeMutablePointer<UInt16>, UnsafeMutablePointer<Float>, _ width: Int) -> Void
     ) {
         guard keepsBF16, place != .working else { return }
         let kept = narrow[place == .slots ? slot : 0][layer], set = activations(slot: slot, layer: layer)
-        let working = [set.q_NHd, set.k_NKd, set.v_NKd, set.attended_NHd, set.middle_ND, set.gate_NF, set.up_NF]
-        for (index, width) in LayerActivations.Products.widths(geometries[layer], config).enumerated() { body(kept[index], working[index], width) }
+        let working = [set.q_NHd, set.k_NKd, set.v_NKd, set.attended_NHd, set.middle_ND]
+        for (index, (buffer, width)) in zip(working, LayerActivations.Products.widths(geometries[layer], config)).enumerated() {
+            body(kept[index], buffer, width)
+        }
     }
 
     private static let block = 1 << 16

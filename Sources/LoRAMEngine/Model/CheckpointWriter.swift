@@ -64,6 +64,14 @@ public final class CheckpointWriter {
         try OutputFile.write(bytes, to: directory.path(name))
     }
 
+    /// Puts a file that exists into the directory too.
+    ///
+    /// - Throws: `FileError`.
+    public func link(_ name: String, from source: String) throws { try FileSystem.linkOrCopy(source, to: directory.path(name)) }
+
+    /// Where a further file of the directory is written until `finish()`, by whoever does not have it in memory.
+    public func path(ofFile name: String) -> String { directory.path(name) }
+
     /// Appends bytes to tensor `name`; tensors come in their declared order, each in any number of pieces.
     ///
     /// - Throws: `SafetensorsError.writtenOutOfOrder`, `FileError.cannotWrite`.

@@ -18,9 +18,9 @@ struct DecoderLayer {
         }
         normalize1(pool, kept, x_ND, N)
         project([(q, 0), (k, 1), (v, 2)], kept.normed1_ND)
-        q.forward(step, y_NO: kept.q_NHd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[0], rows: N)
-        k.forward(step, y_NO: kept.k_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[1], rows: N)
-        v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, isKept: true)
+        q.forward(step, y_NO: kept.q_NHd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[0], rows: N, rowKeys: keys)
+        k.forward(step, y_NO: kept.k_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[1], rows: N, rowKeys: keys)
+        v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, rowKeys: keys, isKept: true)
         for (x, heads) in [(kept.q_NHd, geometry.headCount), (kept.k_NKd, geometry.keyValueHeadCount)] {
             RowKernels.rope(
                 pool, x, N: N, heads: heads, table: rotary, positions: batch.positions_N, sign: 1, rounds: step.products.keepsBF16)
@@ -30,15 +30,16 @@ struct DecoderLayer {
         project([(o, 3)], kept.attended_NHd)
         // The residual stream stays f32 on its way; a recomputation, which serves backward alone, makes what backward is given elsewhere.
         o.forward(
-            step, y_NO: kept.middle_ND, x_NI: kept.attended_NHd, residual_NO: x_ND, hidden_NR: kept.hidden_NR[3], rows: N, isKept: y_ND == nil)
+            step, y_NO: kept.middle_ND, x_NI: kept.attended_NHd, residual_NO: x_ND, hidden_NR: kept.hidden_NR[3], rows: N, rowKeys: keys, isKept: y_ND == nil)
         normalize2(pool, kept, N)
         project([(gate, 4), (up, 5)], kept.normed2_ND)
-        gate.forward(step, y_NO: kept.gate_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[4], rows: N, isKept: true)
-        up.forward(step, y_NO: kept.up_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[5], rows: N, isKept: true)
-        multiplyGate(pool, kept, N)
+        gate.forward(step, y_NO: kept.gate_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[4], rows: N, rowKeys: keys, isKept: true)
+        up.forward(step, y_NO: kept.up_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[5], rows: N, rowKeys: keys, isKept: true)
+        RowKernels.swiGLU(
+            pool, kept.product_NF, gate_NF: kept.gate_NF, up_NF: kept.up_NF, keeping: kept.keptMLP, count: N * geometry.intermediateSize)
         project([(down, 6)], kept.product_NF)
         guard let y_ND else { return }
-        down.forward(step, y_NO: y_ND, x_NI: kept.product_NF, residual_NO: kept.middle_ND, hidden_NR: kept.hidden_NR[6], rows: N)
+        down.forward(step, y_NO: y_ND, x_NI: kept.product_NF, residual_NO: kept.middle_ND, hidden_NR: kept.hidden_NR[6], rows: N, rowKeys: keys)
     }
 
     /// Computes again what follows from the layer's input and its kept products without a matrix: the norms and the MLP's product.
@@ -46,7 +47,12 @@ struct DecoderLayer {
         let N = batch.tokenCount, pool = step.pool
         normalize1(pool, kept, x_ND, N)
         normalize2(pool, kept, N)
-        multiplyGate(pool, kept, N)
+        let count = N * geometry.intermediateSize
+        if let mlp = kept.keptMLP {
+            RowKernels.swiGLU(pool, kept.product_NF, kept: mlp, count: count)
+        } else {
+            RowKernels.swiGLU(pool, kept.product_NF, gate_NF: kept.gate_NF, up_NF: kept.up_NF, keeping: nil, count: count)
+        }
     }
 
     private func normalize1(_ pool: ThreadPool, _ kept: LayerActivations, _ x_ND: UnsafePointer<Float>, _ N: Int) {
@@ -55,10 +61,6 @@ struct DecoderLayer {
 
     private func normalize2(_ pool: ThreadPool, _ kept: LayerActivations, _ N: Int) {
         RowKernels.rmsNorm(pool, kept.normed2_ND, rstd_N: kept.rstd2_N, kept.middle_ND, gain_D: gain2_D, N: N, D: hiddenSize, epsilon: epsilon)
-    }
-
-    private func multiplyGate(_ pool: ThreadPool, _ kept: LayerActivations, _ N: Int) {
-        RowKernels.swiGLU(pool, kept.product_NF, gate_NF: kept.gate_NF, up_NF: kept.up_NF, count: N * geometry.intermediateSize)
     }
 
     /// Turns `dx_ND` from the gradient of the layer's output into that of its input, and adds the trained tensors' gradients.
@@ -71,7 +73,8 @@ struct DecoderLayer {
         down.backward(
             step, dx_NI: scratch.dproduct_NF, accumulate: false, dy_NO: dx_ND, x_NI: kept.product_NF, hidden_NR: kept.hidden_NR[6],
             hiddenGradient_NR: dh, rows: N, rowKeys: keys)
-        RowKernels.swiGLUBackward(pool, gate_NF: kept.gate_NF, up_NF: kept.up_NF, dh_NF: scratch.dproduct_NF, count: N * geometry.intermediateSize)
+        RowKernels.swiGLUBackward(
+            pool, gate_NF: kept.gate_NF, up_NF: kept.up_NF, kept: kept.keptMLP, dh_NF: scratch.dproduct_NF, count: N * geometry.intermediateSize)
         gate.backward(
             step, dx_NI: scratch.dnormed_ND, accumulate: false, dy_NO: kept.gate_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[4],
             hiddenGradient_NR: dh, rows: N, rowKeys: keys)

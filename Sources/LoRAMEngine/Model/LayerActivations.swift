@@ -9,6 +9,9 @@ struct LayerActivations {
     // What elementwise operations give again.
     let rstd1_N, normed1_ND, rstd2_N, normed2_ND, product_NF: UnsafeMutablePointer<Float>
 
+    /// gate and up in bf16, which the MLP's elementwise steps then write and read themselves; nil where they stay in f32.
+    var keptMLP: KeptMLP?
+
     /// The results of products; `Derived` follows from them and the layer's input.
     struct Products {
         /// q, k, v, attended, middle, gate, up: what may be kept in bf16.
@@ -44,6 +47,11 @@ struct LayerActivations {
         hidden_NR = pointers(products.hidden)
         (rstd1_N, normed1_ND, rstd2_N, normed2_ND, product_NF) = (e[0], e[1], e[2], e[3], e[4])
     }
+}
+
+/// A layer's gate and up in bf16, [N, F].
+struct KeptMLP {
+    let gate_NF, up_NF: UnsafeMutablePointer<UInt16>
 }
 
 /// Buffers that every layer's backward uses in turn.

@@ -22,6 +22,8 @@ struct Linear {
         let bGradientOffset: Int
         /// Key of this site's dropout decisions.
         let dropoutKey: UInt64
+        /// Multiplies B A (`Linear+Masked`); nil where nothing does.
+        var mask: UnsafePointer<UInt8>?
 
         /// What dropout does to the site's input; nil where there is none.
         func dropout(_ step: StepContext, _ rowKeys: UnsafePointer<UInt64>) -> loram_dropout_mask? {
@@ -33,22 +35,30 @@ struct Linear {
     /// needs y, which under bf16 compute is therefore rounded.
     func forward(
         _ step: StepContext, y_NO: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, residual_NO: UnsafePointer<Float>? = nil,
-        hidden_NR: UnsafePointer<Float>, rows rowCount: Int, isKept: Bool = false
+        hidden_NR: UnsafePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>, isKept: Bool = false
     ) {
-        if let residual_NO { RowKernels.copy(step.pool, y_NO, residual_NO, count: rowCount * outCount) }
-        let product = lowRank.map {
+        let product = plainLowRank.map {
             loram_low_rank(left: hidden_NR, left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
         }
+        let rounds = isKept && step.products.keepsBF16
         step.products.forward(
-            y_NO, x_NI, weight_OI, rows: rowCount, accumulate: residual_NO != nil, rounds: isKept && step.products.keepsBF16, lowRank: product)
+            y_NO, x_NI, weight_OI, rows: rowCount, start_NO: residual_NO, rounds: rounds && mask == nil, lowRank: product)
+        if let lowRank, let mask {
+            addMasked(step, lowRank, mask: mask, y_NO: y_NO, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys, rounds: rounds)
+        }
     }
+
+    /// Of the low-rank product (`Linear+Masked`).
+    private var mask: UnsafePointer<UInt8>? { lowRank?.mask }
+    /// The low-rank matrices that are used as such.
+    private var plainLowRank: LowRank? { mask == nil ? lowRank : nil }
 
     /// hidden = dropout(x) A^T for sites that have the same input: one reading of x, unless each drops its own part of it.
     static func projectHidden(
         _ step: StepContext, _ sites: [(linear: Linear, hidden_NR: UnsafeMutablePointer<Float>)], x_NI: UnsafePointer<Float>, rows rowCount: Int,
         rowKeys: UnsafePointer<UInt64>
     ) {
-        let factors = sites.compactMap { site in site.linear.lowRank.map { (h_NR: site.hidden_NR, a_RI: $0.a_RI, rank: $0.rank, lowRank: $0) } }
+        let factors = sites.compactMap { site in site.linear.plainLowRank.map { (h_NR: site.hidden_NR, a_RI: $0.a_RI, rank: $0.rank, lowRank: $0) } }
         guard let columns = sites.first?.linear.inCount, !factors.isEmpty else { return }
         if step.dropout == nil, factors.reduce(0, { $0 + $1.rank }) <= Int(LORAM_MAX_RANK) {
             step.products.project(x_NI, rows: rowCount, columns: columns, factors.map { ($0.h_NR, $0.a_RI, $0.rank) }, dropout: nil)
@@ -74,7 +84,11 @@ struct Linear {
         } else if let offset = weightGradientOffset {
             step.products.weightGradient(step.gradients + offset, dy_NO, x_NI, rows: rowCount, outputs: outCount, inputs: inCount)
         }
-        if let lowRank { lowRankGradients(step, lowRank, dy_NO, x_NI, hidden_NR, hiddenGradient_NR, rowCount, rowKeys) }
+        if let lowRank = plainLowRank { lowRankGradients(step, lowRank, dy_NO, x_NI, hidden_NR, hiddenGradient_NR, rowCount, rowKeys) }
+        if let lowRank, let mask = lowRank.mask {
+            if let dx_NI { step.products.inputGradient(dx_NI, dy_NO, weight_OI, rows: rowCount, accumulate: accumulate, lowRank: nil) }
+            return maskedBackward(step, lowRank, mask: mask, dx_NI: dx_NI, dy_NO: dy_NO, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys)
+        }
         guard let dx_NI else { return }
         let product = step.dropout != nil ? nil : lowRank.map {
             loram_low_rank(

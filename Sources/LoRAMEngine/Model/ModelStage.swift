@@ -23,6 +23,8 @@ public final class ModelStage {
     public let frozenByteCount: Int
     public let workingByteCount: Int
 
+    /// Of a non-structurally pruned model, where they take part.
+    let masks: StageMasks?
     private let pool: ThreadPool
     private let weights: StageWeights
     private let workArena: Arena
@@ -44,11 +46,13 @@ public final class ModelStage {
     /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
-    /// - Parameter trainedType: in which dense parameters are held: f32, or bf16 where an optimizer has masters of them.
+    /// - Parameters:
+    ///   - trainedType: in which dense parameters are held: f32, or bf16 where an optimizer has masters of them.
+    ///   - masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
     public init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
-        storage: WeightStorage = WeightStorage(), trainedType: DType = .f32, seed: UInt64 = 0
+        storage: WeightStorage = WeightStorage(), trainedType: DType = .f32, seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
         let config = source.config
         self.config = config
@@ -56,6 +60,8 @@ public final class ModelStage {
         self.training = training
         self.capacity = capacity
         self.pool = pool
+        let stageMasks = try masks.map { try StageMasks($0, range: range) }
+        self.masks = stageMasks
 
         let weights = try StageWeights(
             source: source, range: range, training: training, trainedType: trainedType, storage: storage, pool: pool)
@@ -64,7 +70,8 @@ public final class ModelStage {
         frozenByteCount = weights.frozen.byteCount
 
         let buffers = StageBuffers(
-            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount)
+            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
+            hasMaskedProducts: masks != nil && training.lora != nil)
         let arena = try Arena(buffers.arena)
         workArena = arena
         workingByteCount = buffers.arena.byteCount + weights.weights.byteCount
@@ -81,14 +88,14 @@ public final class ModelStage {
             workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
             pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount,
-            dropout: dropout, gradients: arena.pointer(buffers.workerScratch))
+            dropout: dropout, gradients: arena.pointer(buffers.workerScratch), masked: buffers.masked?.bind(arena))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
         embedding_VD = range.isFirst ? weights.matrix(WeightName.embedding) : nil
         embeddingGradientOffset = range.isFirst ? weights.gradientOffset(WeightName.embedding) : nil
         layers = range.layers.map { index in
-            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed) }
+            func linear(_ site: LinearSite) -> Linear { weights.linear(site, layer: index, config: config, training: training, seed: seed, masks: stageMasks) }
             let geometry = config.layers[index]
             return DecoderLayer(
                 geometry: geometry, hiddenSize: config.hiddenSize, epsilon: epsilon, gain1_D: weights.vector(WeightName.inputNorm(layer: index)),
@@ -104,7 +111,7 @@ public final class ModelStage {
             OutputHead(
                 hiddenSize: config.hiddenSize, vocabularySize: config.vocabularySize, epsilon: epsilon, gain_D: weights.vector(WeightName.finalNorm),
                 gainGradientOffset: weights.gradientOffset(WeightName.finalNorm),
-                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed), buffers: $0.bind(arena))
+                projection: weights.linear(.lmHead, layer: 0, config: config, training: training, seed: seed, masks: nil), buffers: $0.bind(arena))
         }
     }
 
@@ -219,10 +226,34 @@ public final class ModelStage {
         return head.loss(step, batches[slot], x_ND: store.output(slot: slot), dx_ND: nil)
     }
 
+    /// -log p of each of the slot's labelled positions, in their order, without gradients.
+    public func evaluateTokenLosses(slot: Int) -> [Double] {
+        guard let head else { preconditionFailure("only the last stage knows the loss") }
+        let batch = batches[slot]
+        return [Double](unsafeUninitializedCapacity: batch.targetCount) { losses, count in
+            _ = head.loss(step, batch, x_ND: store.output(slot: slot), dx_ND: nil, tokenLosses_M: losses.baseAddress)
+            count = batch.targetCount
+        }
+    }
+
     /// logits [N, V] of every token of the slot.
     public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
         guard let head else { preconditionFailure("only the last stage knows the logits") }
         let batch = batches[slot]
         head.logits(step, batch, x_ND: store.output(slot: slot), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
+    }
+
+    // MARK: - What a forward pass leaves, for pruning
+
+    /// The inputs that a layer's linear layers multiplied in the slot's last forward pass, [N, in] each. `layer` counts within the stage. Valid
+    /// until the next pass; on a stage of f32 products that keeps everything or has one layer.
+    package func linearInput(_ group: InputGroup, layer: Int, slot: Int) -> UnsafePointer<Float> {
+        let kept = store.activations(slot: slot, layer: layer)
+        return switch group {
+        case .attention: UnsafePointer(kept.normed1_ND)
+        case .output: UnsafePointer(kept.attended_NHd)
+        case .mlp: UnsafePointer(kept.normed2_ND)
+        case .down: UnsafePointer(kept.product_NF)
+        }
     }
 }

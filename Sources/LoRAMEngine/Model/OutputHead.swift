@@ -40,7 +40,11 @@ struct OutputHead {
 
     /// Sum over the labelled positions of -log p(label), in f64 and in their order. With `dx_ND`, also the gradient of that sum with
     /// respect to the stage's output x (zero rows where there is no label) and the trained tensors' gradients.
-    func loss(_ step: StepContext, _ batch: BatchState, x_ND: UnsafePointer<Float>, dx_ND: UnsafeMutablePointer<Float>?) -> Double {
+    /// `tokenLosses_M` gets the sum's terms.
+    func loss(
+        _ step: StepContext, _ batch: BatchState, x_ND: UnsafePointer<Float>, dx_ND: UnsafeMutablePointer<Float>?,
+        tokenLosses_M: UnsafeMutablePointer<Double>? = nil
+    ) -> Double {
         let D = hiddenSize, V = vocabularySize, M = batch.targetCount
         gatherAndNormalize(step, x_ND, rows: batch.targetRows_M, count: M)
         var total = 0.0
@@ -49,13 +53,14 @@ struct OutputHead {
             let count = min(chunk, M - start), keys = batch.targetRowKeys_M + start
             let normed = buffers.normed_MD + start * D, labels = batch.targetLabels_M + start
             Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: keys)
-            projection.forward(step, y_NO: buffers.logits_CV, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count)
+            projection.forward(step, y_NO: buffers.logits_CV, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: keys)
             step.pool.runBlocks(count, of: 4) { rows, _ in
                 loram_cross_entropy(
                     buffers.logits_CV + rows.lowerBound * V, buffers.losses_C + rows.lowerBound, labels + rows.lowerBound, rows.count, V,
                     dx_ND == nil ? 0 : 1)
             }
             for row in 0..<count { total += buffers.losses_C[row] }
+            if let tokenLosses_M { (tokenLosses_M + start).initialize(from: buffers.losses_C, count: count) }
             guard dx_ND != nil else { continue }
             projection.backward(
                 step, dx_NI: buffers.dnormed_MD + start * D, accumulate: false, dy_NO: buffers.logits_CV, x_NI: normed,
@@ -87,7 +92,7 @@ struct OutputHead {
         for start in stride(from: 0, to: rows.count, by: chunk) {
             let count = min(chunk, rows.count - start), normed = buffers.normed_MD + start * hiddenSize
             Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: batch.rowKeys_N)
-            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count)
+            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: batch.rowKeys_N)
         }
     }
 

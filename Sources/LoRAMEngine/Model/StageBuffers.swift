@@ -12,12 +12,15 @@ struct StageBuffers {
     let workerScratch: ArenaLayout.Slice
     let workerScratchCount: Int
     let products: ArenaLayout.Slice
+    /// Of low-rank products that are multiplied by masks.
+    let masked: Linear.MaskedScratch.Layout?
     let arena: ArenaLayout
     /// Of the arena: what lies between the forward and the backward pass of a micro-batch.
     let activationByteCount: Int
 
     init(
-        config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, kernels: ComputeKernels, workers: Int
+        config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, kernels: ComputeKernels, workers: Int,
+        hasMaskedProducts: Bool = false
     ) {
         let rank = training.lora?.rank ?? 0, N = capacity.tokens, D = config.hiddenSize
         let geometries = range.layers.map { config.layers[$0] }
@@ -33,8 +36,12 @@ struct StageBuffers {
         head = range.isLast ? OutputHead.Buffers.Layout(&work, config: config, tokens: N, rank: rank) : nil
         workerScratchCount = (Attention.scratchCount(kernels, headDim: config.headDim) + 15) / 16 * 16
         workerScratch = work.reserve(workers * workerScratchCount)
+        let shapes = range.layers.flatMap { layer in LinearSite.inLayer.map { $0.shape(in: config, layer: layer) } }
+        masked = hasMaskedProducts ? .init(&work, inputs: shapes.map(\.in).max() ?? 1, tokens: N) : nil
         products = work.reserve(
-            Self.productByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: workers), of: UInt8.self)
+            max(
+                Self.productByteCount(kernels, config: config, range: range, training: training, tokens: N, workers: workers),
+                hasMaskedProducts ? Linear.maskedWorkspaceByteCount(kernels, shapes, tokens: N, workers: workers) : 0), of: UInt8.self)
         arena = work
     }
 

@@ -35,14 +35,14 @@ struct StageWeights {
 
     func gradientOffset(_ name: String) -> Int? { trained[name]?.offset }
 
-    func linear(_ site: LinearSite, layer: Int, config: LlamaConfig, training: Training, seed: UInt64) -> Linear {
+    func linear(_ site: LinearSite, layer: Int, config: LlamaConfig, training: Training, seed: UInt64, masks: StageMasks?) -> Linear {
         let name = site.modulePath(layer: layer) + ".weight"
         var lowRank: Linear.LowRank?
         if let lora = training.lora, lora.targets.contains(site) {
             let a = trained[AdapterName.a(site, layer: layer)]!.offset, b = trained[AdapterName.b(site, layer: layer)]!.offset
             lowRank = Linear.LowRank(
                 rank: lora.rank, scale: lora.scale, a_RI: UnsafePointer(weights.floats + a), b_OR: UnsafePointer(weights.floats + b), aGradientOffset: a,
-                bGradientOffset: b, dropoutKey: DropoutRate.key(seed: seed, layer: layer, site: site))
+                bGradientOffset: b, dropoutKey: DropoutRate.key(seed: seed, layer: layer, site: site), mask: site == .lmHead ? nil : masks?.bits(site, layer: layer))
         }
         return Linear(weight_OI: matrix(name), weightGradientOffset: gradientOffset(name), lowRank: lowRank)
     }

@@ -11,6 +11,8 @@ struct StepContext {
     var deferral: (store: WeightDeferral, layer: Int)? = nil
     /// Gradient buffer that this micro-batch adds to, laid out as the stage's `ParameterLayout`.
     var gradients: UnsafeMutablePointer<Float>
+    /// Of masked low-rank products; nil on a stage without.
+    var masked: Linear.MaskedScratch?
 
     @inline(__always)
     func scratch(_ worker: Int) -> UnsafeMutablePointer<Float> { scratchBase + worker * scratchCount }

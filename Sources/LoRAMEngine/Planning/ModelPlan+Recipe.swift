@@ -6,22 +6,28 @@ extension ModelPlan {
     /// - Throws: errors of the recipe, the model's files and the pruning.
     public init(_ recipe: Recipe) throws {
         let name = try recipe.requiredModel(), pruning = recipe.pruning
-        var quantizer = recipe.quantization.type == .nf4 ? Quantizer(recipe.quantization) : nil
+        var quantizer = recipe.quantization.type == .nf4 ? Quantizer(recipe.quantization) : nil, storedQuantizer: Quantizer?
         if FilePath.isDirectory(name), Checkpoint.hasWeights(name), let stored = try Checkpoint(directory: name).quantization {
-            quantizer = Quantizer(double: stored.doubleQuantization)
+            storedQuantizer = Quantizer(double: stored.doubleQuantization)
+            quantizer = storedQuantizer
         }
         let config = try ModelReference.config(name)
         if FilePath.isDirectory(name), let plan = try PruningPlan.beside(checkpoint: name) {
             try plan.require(pruned: config, path: "\(name)/\(PruningPlan.fileName)")
             var whole = config
             whole.layers = config.layers.map { _ in plan.sourceGeometry }
-            self.init(original: whole, trained: config, method: plan.method, ratio: plan.ratio, quantizer: quantizer)
+            self.init(
+                original: whole, trained: config, method: plan.method, ratio: plan.ratio, quantizer: quantizer,
+                storedQuantizer: storedQuantizer)
         } else if let path = pruning.plan {
             let plan = try PruningPlan(path: path)
             self.init(
                 original: config, trained: try plan.prunedConfig(of: config, path: path), method: plan.method, ratio: plan.ratio, quantizer: quantizer)
         } else {
-            self = try ModelPlan(config, pruning, quantizer: quantizer)
+            let made = try ModelPlan(config, pruning, quantizer: quantizer)
+            self.init(
+                original: made.original, trained: made.trained, method: made.method, ratio: made.ratio, zeroCount: made.zeroCount,
+                quantizer: quantizer, storedQuantizer: storedQuantizer)
         }
     }
 
@@ -30,7 +36,8 @@ extension ModelPlan {
     /// - Throws: `PruningError`.
     public init(_ config: LlamaConfig, _ pruning: PruningRecipe, quantizer: Quantizer? = nil) throws {
         let method = pruning.method.rawValue
-        guard pruning.ratio > 0 else {
+        // Also of semi, whose ratio is otherwise its pattern's.
+        guard pruning.givenRatio != 0 else {
             self.init(original: config, trained: config, method: method, ratio: 0, quantizer: quantizer)
             return
         }
@@ -40,15 +47,14 @@ extension ModelPlan {
             self.init(original: config, trained: counts.prunedConfig(of: config), method: method, ratio: pruning.ratio, quantizer: quantizer)
             return
         }
-        guard first + last < config.layerCount else {
-            throw PruningError.keepsEveryLayer(keepFirst: first, keepLast: last, layerCount: config.layerCount)
-        }
+        let prunedLayers = try StructuredCounts.checkedLayers(config, keepFirst: first, keepLast: last)
         let pattern = pruning.method == .semi ? PruningRecipe.parsePattern(pruning.pattern) : nil
-        let zeros = (first..<config.layerCount - last).reduce(0) { count, layer in
+        let zeros = prunedLayers.reduce(0) { count, layer in
             LinearSite.inLayer.reduce(count) {
                 let shape = $1.shape(in: config, layer: layer)
                 guard let pattern else { return $0 + Int((Double(shape.out * shape.in) * pruning.ratio).rounded()) }
-                return $0 + shape.out * (shape.in / pattern.of * pattern.zeros)
+                let rest = Sparsity.zeros(pattern.zeros, of: pattern.of, width: shape.in % pattern.of)
+                return $0 + shape.out * (shape.in / pattern.of * pattern.zeros + rest)
             }
         }
         self.init(

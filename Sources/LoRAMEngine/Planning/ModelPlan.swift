@@ -7,19 +7,26 @@ public struct ModelPlan: Sendable, Equatable {
     public let trained: LlamaConfig
     /// Zeros among its weights; for `unst` the expected number.
     public let zeroCount: Int
+    /// That it is, or is to be, quantized with.
     public let quantizer: Quantizer?
+    /// Of these the one by which the checkpoint is stored already.
+    public let storedQuantizer: Quantizer?
     /// By which it was, or would be, pruned.
     public let method: String
     /// Of every pruned layer; 0: nothing is pruned.
     public let ratio: Double
 
-    public init(original: LlamaConfig, trained: LlamaConfig, method: String, ratio: Double, zeroCount: Int = 0, quantizer: Quantizer? = nil) {
+    public init(
+        original: LlamaConfig, trained: LlamaConfig, method: String, ratio: Double, zeroCount: Int = 0, quantizer: Quantizer? = nil,
+        storedQuantizer: Quantizer? = nil
+    ) {
         self.original = original
         self.trained = trained
         self.method = method
         self.ratio = ratio
         self.zeroCount = zeroCount
         self.quantizer = quantizer
+        self.storedQuantizer = storedQuantizer
     }
 
     public var originalParameters: Int { original.parameterCount }

@@ -2,7 +2,7 @@
 public struct StageMemory: Sendable, Equatable {
     /// Matrices that are not trained, as stored.
     public var frozen: Int
-    /// Whether they are mapped from the checkpoint: then the page cache holds them once for all ranks of a node.
+    /// Whether the ranks of a node that hold the stage have them once: mapped files in the page cache, or shared memory.
     public var sharesFrozen: Bool
     /// Trained values: LoRA factors in f32, or the weights themselves.
     public var parameters: Int
@@ -35,7 +35,7 @@ extension StageMemory {
     ///   - workers: compute threads.
     ///   - trainedType: see `ModelStage.init`.
     public init(
-        config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, mapped: Bool,
+        config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, sharesFrozen: Bool,
         kernels: ComputeKernels, workers: Int, trainedType: DType = .f32
     ) {
         let buffers = StageBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers)
@@ -50,7 +50,7 @@ extension StageMemory {
         }
         let rotary = capacity.positions * config.headDim * 4
         frozen = matrices
-        sharesFrozen = mapped
+        self.sharesFrozen = sharesFrozen
         parameters = TrainedWeights.byteCount(layout, trainedType)
         moments = training.isTraining ? OptimizerShard.byteCount(elements: layout.count, weights: trainedType) : 0
         gradients = 0

@@ -27,14 +27,14 @@ public struct WeightBytes: Sendable, Equatable {
 }
 
 extension ModelReference {
-    /// How this model's weights are held: as they are stored, or quantized while they are loaded.
-    public func weightBytes(quantizer: Quantizer? = nil) -> WeightBytes {
-        guard case .checkpoint(let checkpoint) = origin, let quantization = checkpoint.quantization else { return WeightBytes(quantizer: quantizer) }
+    /// How this model's weights are stored.
+    public var weightBytes: WeightBytes {
+        guard case .checkpoint(let checkpoint) = origin, let quantization = checkpoint.quantization else { return WeightBytes() }
         return WeightBytes(quantizer: Quantizer(double: quantization.doubleQuantization))
     }
 
-    /// Its frozen weights can stay in mapped files.
-    public var isMappable: Bool {
+    /// Its weights are in files.
+    public var isFile: Bool {
         if case .checkpoint = origin { true } else { false }
     }
 }

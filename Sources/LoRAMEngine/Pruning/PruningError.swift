@@ -14,6 +14,16 @@ public enum PruningError: DiagnosedError, Equatable {
     /// The checkpoint beside the plan has other shapes than the plan gives.
     case otherGeometry(path: String, layer: Int, expected: LayerGeometry, found: LayerGeometry)
     case nonFinite(path: String, tensor: String)
+    /// The method looks at texts, and none were named.
+    case needsCalibration(method: String)
+    /// `found`: whole sequences that the file gives.
+    case calibrationTooShort(path: String, expected: Int, length: Int, found: Int)
+    case calibrationBeyondPositions(length: Int, positions: Int)
+    case nonFiniteImportance(layer: Int)
+    /// The inputs of a linear layer were not finite, so that their second moments have no inverse.
+    case badMoments(layer: Int, site: LinearSite)
+    /// `lora.mask` asks for masks where there are none.
+    case noMasks(model: String, mask: String)
 
     public var description: String {
         switch self {
@@ -34,6 +44,21 @@ public enum PruningError: DiagnosedError, Equatable {
             return "\(path): layer \(layer): expected the plan's \(Self.text(expected)), found \(Self.text(found)); plan and checkpoint do not belong together"
         case .nonFinite(let path, let tensor):
             return "\(path): tensor \(tensor): expected finite values, found NaN or infinity; the weights are broken"
+        case .needsCalibration(let method):
+            return "pruning.calibration.path: expected texts for the method \(method), found none; name a dataset with --calibration FILE"
+        case .calibrationTooShort(let path, let expected, let length, let found):
+            return "\(path): expected \(expected) calibration sequences of \(length) tokens, found \(found);"
+                + " give more text, or lower --samples or --length"
+        case .calibrationBeyondPositions(let length, let positions):
+            return "pruning.calibration.length: expected at most the model's \(positions) positions (max_position_embeddings), found \(length);"
+                + " lower it with --length"
+        case .nonFiniteImportance(let layer):
+            return "pruning: layer \(layer): expected finite importances, found NaN or infinity; the weights or the calibration texts are broken"
+        case .badMoments(let layer, let site):
+            return "pruning: layer \(layer), \(site.rawValue): expected finite inputs with a positive definite second moment, found others;"
+                + " give more or other calibration texts"
+        case .noMasks(let model, let mask):
+            return "lora.mask \(mask): expected a model pruned by semi or unst, with \(PruningMasks.fileName), found none beside \(model)"
         }
     }
 

@@ -1,44 +1,48 @@
-/// The `prune` command: a recipe's pruning applied to its model.
+/// Prunings that need nothing but weights: random ones, and existing plans and masks.
 public enum PruningRun {
-    /// What was removed and written.
-    public struct Report: Sendable, CustomStringConvertible {
-        public var method: String
-        public var ratio: Double
-        public var originalParameters: Int
-        public var prunedParameters: Int
-        public var output: String
+    /// Whether `run` can do it; the others need a forward pass, see LoRAMDist's `PruningJob`.
+    public static func handles(_ pruning: PruningRecipe) -> Bool { pruning.plan != nil || pruning.method == .rand }
 
-        public var reduction: Double { Double(originalParameters) / Double(prunedParameters) }
-
-        public var json: JSONValue {
-            [
-                "method": .string(method), "ratio": .double(ratio), "original_parameters": .integer(originalParameters),
-                "pruned_parameters": .integer(prunedParameters), "reduction": .double(reduction), "output": .string(output),
-            ]
+    /// - Throws: errors of the recipe, the model, the plan and the files.
+    public static func run(_ recipe: Recipe, output: String) throws -> PruningReport {
+        let pruning = recipe.pruning
+        let model = try ModelReference.open(try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed)
+        guard let path = pruning.plan else {
+            return try apply(
+                RandomPruning.plan(
+                    config: model.config, ratio: pruning.ratio, keepFirst: pruning.keptFirstLayerCount, keepLast: pruning.keptLastLayerCount,
+                    seed: recipe.seed), to: model, output: output)
         }
-
-        public var description: String {
-            "\(output): \(Formatting.grouped(prunedParameters)) of \(Formatting.grouped(originalParameters)) parameters "
-                + "(\(Formatting.fixed(reduction, decimals: 2))x less)"
+        switch try PlanFile.open(path, config: model.config, pruning: pruning, seed: recipe.seed) {
+        case .structured(let plan): return try apply(plan, to: model, output: output)
+        case .masks(let masks):
+            let count = model.config.parameterCount
+            let pruned = try MaskedCopy.write(model, masks: masks, to: output)
+            return try PruningReport(
+                method: masks.label.method, ratio: masks.label.sparsity.fraction, originalParameters: count, prunedParameters: count - pruned,
+                output: output, readByteCount: model.storedByteCount)
         }
     }
 
-    /// - Throws: errors of the recipe, the model, the plan and the files.
-    public static func run(_ recipe: Recipe, output: String) throws -> Report {
-        let pruning = recipe.pruning
-        let model = try ModelReference.open(try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed)
-        let plan: PruningPlan
-        if let path = pruning.plan {
-            plan = try PruningPlan(path: path)
-            try plan.require(source: model.config, path: path)
-        } else {
-            plan = try RandomPruning.plan(
-                config: model.config, ratio: pruning.ratio, keepFirst: pruning.keptFirstLayerCount, keepLast: pruning.keptLastLayerCount,
-                seed: recipe.seed)
-        }
-        try StructuredPruner.prune(model, plan: plan, to: output)
-        return Report(
-            method: plan.method, ratio: plan.ratio, originalParameters: model.config.parameterCount,
-            prunedParameters: try plan.prunedConfig(of: model.config).parameterCount, output: output)
+    /// Writes what a structured plan leaves.
+    ///
+    /// - Parameters:
+    ///   - scores: of the pruned layers, which go beside the plan as `pruning_scores.safetensors`.
+    ///   - readByteCount: what was read to make the plan.
+    public static func apply(
+        _ plan: PruningPlan, to model: ModelReference, output: String, scores: [LayerImportance]? = nil, readByteCount: Int = 0
+    ) throws -> PruningReport {
+        try StructuredPruner.prune(model, plan: plan, to: output, scores: scores)
+        let pruned = try plan.prunedConfig(of: model.config)
+        return try PruningReport(
+            method: plan.method, ratio: plan.ratio, originalParameters: model.config.parameterCount, prunedParameters: pruned.parameterCount,
+            output: output, readByteCount: readByteCount + model.storedByteCount)
+    }
+}
+
+extension ModelReference {
+    /// Bytes of all weights as they are stored.
+    public var storedByteCount: Int {
+        WeightLayout.names(config).reduce(0) { $0 + $1.shape.reduce(1, *) * ((try? dtype($1.name, $1.shape)) ?? config.dtype).byteCount }
     }
 }

@@ -16,3 +16,23 @@ extension TensorView {
         _ = madvise(address, Int(end - start), MADV_DONTNEED)
     }
 }
+
+extension ModelReference {
+    /// Gives the mapped pages of a layer's weights back to the system when they have been read; nothing for weights that are made.
+    public func releaseLayer(_ layer: Int) {
+        guard case .checkpoint(let checkpoint) = origin else { return }
+        for site in LinearSite.inLayer {
+            guard let view = try? checkpoint.tensor("\(site.modulePath(layer: layer)).weight") else { continue }
+            view.release(0..<view.bytes.count)
+        }
+    }
+
+    /// Bytes of a layer's linear weights as they are stored.
+    public func storedByteCount(layer: Int) -> Int {
+        LinearSite.inLayer.reduce(0) { total, site in
+            let shape = site.shape(in: config, layer: layer)
+            let type = (try? dtype("\(site.modulePath(layer: layer)).weight", [shape.out, shape.in])) ?? config.dtype
+            return total + shape.out * shape.in * type.byteCount
+        }
+    }
+}

@@ -31,9 +31,16 @@ enum NF4Kernels {
 
     static func quantizeScales(
         _ absmax: UnsafePointer<Float>, count: Int, offset: Float, rounding: Quantizer.ScaleRounding, codes: UnsafeMutablePointer<UInt8>,
-        nestedAbsmax: UnsafeMutablePointer<Float>
+        nestedAbsmax: UnsafeMutablePointer<Float>, pool: ThreadPool?
     ) {
-        loram_nf4_quantize_scales(absmax, count, offset, rounding == .nearest ? LORAM_NF4_NEAREST : LORAM_NF4_BINNED, codes, nestedAbsmax)
+        func run(_ first: Int, _ count: Int) {
+            loram_nf4_quantize_scales(
+                absmax + first, count, offset, rounding == .nearest ? LORAM_NF4_NEAREST : LORAM_NF4_BINNED, codes + first,
+                nestedAbsmax + first / NF4Layout.nestedBlockSize)
+        }
+        let block = 16 * NF4Layout.nestedBlockSize
+        guard let pool, count > block else { return run(0, count) }
+        pool.runBlocks(count, of: block) { scales, _ in run(scales.lowerBound, scales.count) }
     }
 
     /// Scales of blocks `first ..< first + count`.

@@ -90,7 +90,7 @@ public struct NF4Tensor: @unchecked Sendable {
 
 extension FloatConversion {
     /// Rounds floats in place to the nearest value of a narrower type, ties to even; F32 stays.
-    static func round(_ values: UnsafeMutablePointer<Float>, count: Int, to dtype: DType) {
+    package static func round(_ values: UnsafeMutablePointer<Float>, count: Int, to dtype: DType) {
         var i = 0
         switch dtype {
         case .bf16:

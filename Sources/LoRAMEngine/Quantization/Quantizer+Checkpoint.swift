@@ -22,11 +22,12 @@ extension Quantizer {
         maxShardByteCount: Int = CheckpointWriter.defaultMaxShardByteCount, pool: ThreadPool? = nil,
         progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws -> Summary {
-        var plan: PruningPlan?
+        var plan: PruningPlan?, masks: PruningMasks?
         if case .checkpoint(let checkpoint) = model.origin {
             guard checkpoint.quantization == nil else { throw QuantizationError.alreadyQuantized(path: checkpoint.directory) }
             try checkpoint.validate()
             plan = try PruningPlan.beside(checkpoint: checkpoint.directory)
+            masks = try PruningMasks.beside(checkpoint.directory, of: checkpoint.config)
         }
         let linears = Set((0..<model.config.layerCount).flatMap { layer in LinearSite.inLayer.map { "\($0.modulePath(layer: layer)).weight" } })
         let weights = try WeightLayout.names(model.config).map { try WeightPieces(name: $0.name, shape: $0.shape, source: model.source) }
@@ -35,6 +36,7 @@ extension Quantizer {
         let writer = try CheckpointWriter(
             path: path, tensors: layout.flatMap { $0 }, deferred: Set(linears.map { $0 + NF4Tensor.Part.state.rawValue }),
             configuration: configuration(model), companionsFrom: model.directory, maxShardByteCount: maxShardByteCount, replacing: replacing)
+        if let masks { try writer.link(PruningMasks.fileName, from: masks.path) }
         if let plan { try writer.addFile(PruningPlan.fileName, Array(plan.serialized().utf8)) }
 
         let total = weights.reduce(0) { $0 + $1.elementCount * $1.storedDType.byteCount }
@@ -105,7 +107,7 @@ extension Quantizer {
             }
             try writer.append(UnsafeRawBufferPointer(start: codes.base, count: NF4Layout.codeByteCount(elements.count)), to: name)
         }
-        let scales = try encodeScales(absmax, name: name, origin: weight.origin)
+        let scales = try encodeScales(absmax, name: name, origin: weight.origin, pool: pool)
         let state = NF4State(dtype: weight.storedDType, shape: weight.shape, nestedOffset: scales.nestedOffset)
         writer.setDeferred(state.bytes, name + NF4Tensor.Part.state.rawValue)
         func append<Element>(_ elements: [Element], _ part: NF4Tensor.Part) throws {

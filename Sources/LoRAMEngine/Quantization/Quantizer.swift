@@ -36,7 +36,7 @@ public struct Quantizer: Sendable, Equatable {
         let absmax = try encode(UnsafeRawPointer(values), dtype: .f32, count: count, into: codes.base, pool: pool) { element in
             CheckpointError.nonFinite(path: origin, tensor: name, element: element)
         }
-        return try tensor(name: name, shape: shape, dtype: dtype, codes: codes, absmax: absmax, origin: origin)
+        return try tensor(name: name, shape: shape, dtype: dtype, codes: codes, absmax: absmax, origin: origin, pool: pool)
     }
 
     /// Quantizes a weight of a model, read piece by piece: what `train` does with its stage of an unquantized checkpoint, with the same
@@ -53,13 +53,13 @@ public struct Quantizer: Sendable, Equatable {
                 CheckpointError.nonFinite(path: pieces.origin, tensor: name, element: elements.lowerBound + $0)
             }
         }
-        return try tensor(name: name, shape: shape, dtype: pieces.storedDType, codes: codes, absmax: absmax, origin: pieces.origin)
+        return try tensor(name: name, shape: shape, dtype: pieces.storedDType, codes: codes, absmax: absmax, origin: pieces.origin, pool: pool)
     }
 
     private func tensor(
-        name: String, shape: [Int], dtype: DType, codes: ByteBuffer, absmax: [Float], origin: String
+        name: String, shape: [Int], dtype: DType, codes: ByteBuffer, absmax: [Float], origin: String, pool: ThreadPool?
     ) throws -> NF4Tensor {
-        let scales = try encodeScales(absmax, name: name, origin: origin)
+        let scales = try encodeScales(absmax, name: name, origin: origin, pool: pool)
         var buffers = [codes, ByteBuffer(scales.absmax)]
         if double { buffers += [ByteBuffer(scales.nestedAbsmax), ByteBuffer(NF4Kernels.dynamicMap)] }
         return NF4Tensor(
@@ -109,13 +109,13 @@ extension Quantizer {
     }
 
     /// - Throws: `QuantizationError.scalesOverflow`.
-    func encodeScales(_ absmax: [Float], name: String, origin: String) throws -> EncodedScales {
+    func encodeScales(_ absmax: [Float], name: String, origin: String, pool: ThreadPool?) throws -> EncodedScales {
         guard double else { return EncodedScales(absmax: absmax.withUnsafeBytes { Array($0) }) }
         let offset = NF4Kernels.mean(absmax, count: absmax.count)
         guard offset.isFinite else { throw QuantizationError.scalesOverflow(path: origin, tensor: name) }
         var codes = [UInt8](repeating: 0, count: absmax.count)
         var nested = [Float](repeating: 0, count: NF4Layout.nestedBlockCount(absmax.count * NF4Layout.blockSize))
-        NF4Kernels.quantizeScales(absmax, count: absmax.count, offset: offset, rounding: rounding, codes: &codes, nestedAbsmax: &nested)
+        NF4Kernels.quantizeScales(absmax, count: absmax.count, offset: offset, rounding: rounding, codes: &codes, nestedAbsmax: &nested, pool: pool)
         return EncodedScales(absmax: codes, nestedAbsmax: nested, nestedOffset: offset)
     }
 

@@ -68,6 +68,10 @@ public struct DataRecipe: RecipeSection {
     public var shuffle = true
     /// Only answers carry loss.
     public var answersOnly = true
+    /// Share of the records of every training file that is not trained on but evaluated, as `eval/validation`; 0: none.
+    public var validation = 0.0
+    /// Directory that keeps the tokens of `train` from one run to the next; null: they are made as they are needed.
+    public var cache: String?
 
     public init() {}
 
@@ -81,5 +85,7 @@ public struct DataRecipe: RecipeSection {
         RecipeKey("packing", \.packing),
         RecipeKey("shuffle", \.shuffle),
         RecipeKey("answers_only", \.answersOnly),
+        RecipeKey("validation", \.validation, RecipeRange("a share from 0, below 1") { $0 >= 0 && $0 < 1 }),
+        RecipeKey("cache", \.cache, influences: .nothing),
     ]
 }

@@ -49,11 +49,10 @@ public struct PruningRecipe: RecipeSection {
         ]
     }
 
-    /// Default `rand` until `stru` exists.
-    public var method = Method.rand
+    public var method = Method.stru
     public var score = Score.auto
-    /// Fraction of every pruned layer that is removed, at least 0 and less than 1. `semi` takes it from its pattern.
-    public var ratio = 0.65
+    /// `ratio` as it was given; null: by method (structured 0.65, unst 0.55).
+    var givenRatio: Double?
     /// n:m of `semi`: n zeros in every m weights.
     public var pattern = "4:8"
     /// First layers that are left whole; null: by method (structured 4, non-structured 0).
@@ -74,7 +73,7 @@ public struct PruningRecipe: RecipeSection {
     public static let keys: [RecipeKey<PruningRecipe>] = [
         RecipeKey("method", \.method),
         RecipeKey("score", \.score),
-        RecipeKey("ratio", \.ratio, .within(0..<1)),
+        RecipeKey("ratio", \.givenRatio, .ifGiven(.within(0..<1))),
         RecipeKey("pattern", \.pattern, RecipeRange("n:m with 0 < n < m <= 64, such as 4:8") { PruningRecipe.parsePattern($0) != nil }),
         RecipeKey("keep_first", \.keepFirst, .ifGiven(.atLeast(0))),
         RecipeKey("keep_last", \.keepLast, .ifGiven(.atLeast(0))),
@@ -85,6 +84,18 @@ public struct PruningRecipe: RecipeSection {
         RecipeKey("iterations", \.iterations, .atLeast(1)),
         RecipeKey("calibration", \.calibration),
     ]
+
+    /// Fraction of every pruned layer that is removed, at least 0 and less than 1. `semi` takes it from its pattern, unless it is 0.
+    public var ratio: Double {
+        get { method == .semi && givenRatio != 0 ? Self.fraction(pattern) : givenRatio ?? (method == .unst ? 0.55 : 0.65) }
+        set { givenRatio = newValue }
+    }
+
+    /// What `semi` and `unst` make zero.
+    public var sparsity: Sparsity {
+        guard method == .semi, ratio > 0, let (zeros, of) = Self.parsePattern(pattern) else { return .ratio(ratio) }
+        return .pattern(zeros: zeros, of: of)
+    }
 
     /// `keep_first` with the method's default.
     public var keptFirstLayerCount: Int { keepFirst ?? (method.isStructured ? 4 : 0) }
@@ -98,11 +109,16 @@ public struct PruningRecipe: RecipeSection {
     /// With every "by method" default written out.
     func resolved() -> PruningRecipe {
         var resolved = self
+        resolved.givenRatio = ratio
         resolved.keepFirst = keptFirstLayerCount
         resolved.keepLast = keptLastLayerCount
         resolved.calibration.samples = calibrationSampleCount
         resolved.calibration.length = calibrationLength
         return resolved
+    }
+
+    private static func fraction(_ pattern: String) -> Double {
+        parsePattern(pattern).map { Double($0.zeros) / Double($0.of) } ?? 0
     }
 
     /// n and m of `n:m`.

@@ -2,13 +2,11 @@ extension Recipe {
     /// Reads a recipe file (nil: only defaults), applies `--set` overrides in their order, and checks everything that can be
     /// checked without the model and the data: keys, types, ranges, keys that go together, features that exist.
     ///
-    /// - Parameters:
-    ///   - forScoring: for a command that only runs the model: unless the recipe says otherwise it computes in f32, or in bf16 on
-    ///     weights that are stored in 4 bit.
-    ///   - planning: for counts alone: any method of pruning is fine, also one that cannot be run yet.
-    public static func load(file path: String?, overrides: [String] = [], forScoring: Bool = false, planning: Bool = false) throws(RecipeError) -> Recipe {
+    /// - Parameter forScoring: for a command that only runs the model: unless the recipe says otherwise it computes in f32, or in bf16 on
+    ///   weights that are stored in 4 bit.
+    public static func load(file path: String?, overrides: [String] = [], forScoring: Bool = false) throws(RecipeError) -> Recipe {
         let document = try path.map { path throws(RecipeError) in try RecipeNode.parse(file: path) }
-        var recipe = try load(document: document, overrides: overrides, planning: planning)
+        var recipe = try load(document: document, overrides: overrides)
         if forScoring, try !gives("compute", "type", document, overrides) {
             recipe.compute.type = recipe.model.map { Checkpoint.isQuantized($0) } == true ? .bf16 : .f32
         }
@@ -27,14 +25,14 @@ extension Recipe {
         try load(document: try RecipeNode.parse(yaml: yaml, name: name), overrides: overrides)
     }
 
-    private static func load(document: RecipeNode?, overrides: [String], planning: Bool = false) throws(RecipeError) -> Recipe {
+    private static func load(document: RecipeNode?, overrides: [String]) throws(RecipeError) -> Recipe {
         var document = document ?? RecipeNode(.null)
         for override in overrides { try document.apply(override: override) }
         var recipe = Recipe()
         try recipe.merge(document, key: "")
         recipe.pruning = recipe.pruning.resolved()
         try recipe.checkTogether()
-        try UnsupportedFeatures.check(recipe, planning: planning)
+        try UnsupportedFeatures.check(recipe)
         return recipe
     }
 

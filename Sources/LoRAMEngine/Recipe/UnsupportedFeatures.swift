@@ -17,40 +17,19 @@ enum UnsupportedFeatures {
             Row(key: "parallel.chunks", supported: "1") { $0.parallel.chunks > 1 ? "\($0.parallel.chunks)" : nil },
             Row(key: "parallel.coordinator", supported: "shared") { refuse($0.parallel.coordinator, unless: [.shared]) },
             Row(key: "parallel.storage", supported: "auto or shared") { refuse($0.parallel.storage, unless: [.auto, .shared]) },
-            Row(key: "lora.mask", supported: "none") { refuse($0.lora.mask, unless: [.none]) },
-            Row(key: "pruning.method", supported: "rand") { refuse($0.pruning.method, unless: [.rand]) },
-            Row(key: "pruning.score", supported: "auto") { refuse($0.pruning.score, unless: [.auto]) },
-            Row(key: "pruning.importance", supported: "param_first, which rand does not read") {
-                refuse($0.pruning.importance, unless: [.paramFirst])
-            },
-            Row(key: "pruning.aggregation", supported: "sum, which rand does not read") { refuse($0.pruning.aggregation, unless: [.sum]) },
-            Row(key: "pruning.grouping", supported: "correct") { refuse($0.pruning.grouping, unless: [.correct]) },
-            Row(key: "pruning.iterations", supported: "1") { $0.pruning.iterations > 1 ? "\($0.pruning.iterations)" : nil },
-            Row(key: "pruning.calibration.path", supported: "null; rand needs no calibration") { $0.pruning.calibration.path },
-        ] + training("", data: { $0.data }, evaluation: { $0.evaluation })
-        + training("alignment.", data: { $0.alignment.data }, evaluation: { $0.alignment.evaluation })
+        ] + training("", evaluation: { $0.evaluation })
+        + training("alignment.", evaluation: { $0.alignment.evaluation })
 
-    /// Error `RecipeError.unsupported` for the first row that refuses. `planning`: pruning and quantization are only counted with.
-    static func check(_ recipe: Recipe, planning: Bool = false) throws(RecipeError) {
-        for row in table where !(planning && ["pruning.", "quantization."].contains { row.key.hasPrefix($0) }) {
+    /// Error `RecipeError.unsupported` for the first row that refuses.
+    static func check(_ recipe: Recipe) throws(RecipeError) {
+        for row in table {
             if let value = row.refused(recipe) { throw .unsupported(key: row.key, value: value, supported: row.supported) }
         }
     }
 
     /// Rows for the sections that both trainings have.
-    private static func training(
-        _ prefix: String, data: @escaping @Sendable (Recipe) -> DataRecipe, evaluation: @escaping @Sendable (Recipe) -> EvaluationRecipe
-    ) -> [Row] {
-        let formats: [DataRecipe.Format] = [.auto, .alpaca, .text, .inputIDs, .plain]
-        let supported = "auto, alpaca, text, input_ids or plain"
-        return [
-            Row(key: "\(prefix)data.template", supported: "alpaca or none") { refuse(data($0).template, unless: [.alpaca, .none]) },
-            Row(key: "\(prefix)data.train format", supported: supported) {
-                data($0).train.lazy.compactMap { refuse($0.format, unless: formats) }.first
-            },
-            Row(key: "\(prefix)data.evaluation format", supported: supported) {
-                data($0).evaluation.lazy.compactMap { refuse($0.format, unless: formats) }.first
-            },
+    private static func training(_ prefix: String, evaluation: @escaping @Sendable (Recipe) -> EvaluationRecipe) -> [Row] {
+        [
             Row(key: "\(prefix)evaluation.full_model", supported: "never") { refuse(evaluation($0).fullModel, unless: [.never]) },
             Row(key: "\(prefix)evaluation.tasks", supported: "an empty list") {
                 evaluation($0).tasks.first.map { "task '\(RecipeNode.oneLine($0.name))'" }

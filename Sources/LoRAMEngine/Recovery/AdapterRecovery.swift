@@ -38,9 +38,12 @@ public struct AdapterRecovery: Sendable {
     /// Writes the recovered adapter as a PEFT directory that fits the whole model.
     ///
     /// - Parameters:
+    ///   - masks: what the adapter's product is multiplied by (`AdapterMask`); they go with it.
     ///   - baseModel: the whole model's name or path, for adapter_config.json.
     /// - Throws: `AdapterError` if the adapter's shapes are not the pruned model's, `RecoveryError.otherPlan`, `FileError`.
-    public func recover(_ adapter: Adapter, fill: Fill = .zero, to path: String, baseModel: String?, replacing: Bool = false) throws {
+    public func recover(
+        _ adapter: Adapter, fill: Fill = .zero, to path: String, baseModel: String?, masks: PruningMasks? = nil, replacing: Bool = false
+    ) throws {
         if let plan, let mark = adapter.configuration[Self.markKey]?.stringValue, mark != plan.hash {
             throw RecoveryError.otherPlan(adapter: adapter.file.path, expected: plan.hash, found: mark)
         }
@@ -48,7 +51,9 @@ public struct AdapterRecovery: Sendable {
 
         let factors = adapter.modules.flatMap { self.factors(of: $0, rank: adapter.lora.rank) }
         let writer = try AdapterWriter(
-            path: path, lora: adapter.lora, tensors: factors.map { ($0.name, $0.shape) }, baseModel: baseModel, replacing: replacing)
+            path: path, lora: adapter.lora, tensors: factors.map { ($0.name, $0.shape) }, baseModel: baseModel,
+            extra: masks == nil ? [] : adapter.configuration[AdapterMask.key].map { [JSONMember(AdapterMask.key, $0)] } ?? [], replacing: replacing)
+        if let masks { try writer.link(PruningMasks.fileName, from: masks.path) }
         let trainedValues = UnsafeMutableBufferPointer<Float>.allocate(capacity: factors.map(\.trainedCount).max() ?? 0)
         let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: factors.map(\.count).max() ?? 0)
         defer {

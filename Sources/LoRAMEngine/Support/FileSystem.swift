@@ -72,6 +72,21 @@ public enum FileSystem {
         try OutputFile.syncDirectory(FilePath.parent(target))
     }
 
+    /// Gives a large file that is never changed a second name, or a copy where the file system has no such names.
+    ///
+    /// - Throws: `FileError`.
+    public static func linkOrCopy(_ source: String, to target: String) throws {
+        if link(source, target) == 0 { return }
+        let output = try OutputFile(path: target)
+        let file = try MappedFile(path: source)
+        try file.withBytes { bytes in
+            for start in stride(from: 0, to: bytes.count, by: 8 << 20) {
+                try output.write(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + (8 << 20), bytes.count)]))
+            }
+        }
+        try output.finish()
+    }
+
     /// Makes the names of the files in a directory durable.
     ///
     /// - Throws: `FileError.cannotWrite`.

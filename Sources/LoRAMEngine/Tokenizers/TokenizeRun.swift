@@ -19,6 +19,7 @@ public enum TokenizeRun {
             }
             var ids = tokenizer.encode(text, special: true)
             if addsBOS, let bos = tokenizer.bosTokenID, ids.first != bos { ids.insert(bos, at: 0) }
+            if addsBOS, tokenizer.appendsEOS, let eos = tokenizer.eosTokenID, ids.last != eos { ids.append(eos) }
             output(JSONValue.object([JSONMember("ids", .array(ids.map { .integer(Int($0)) }))]).serialized())
         }
     }

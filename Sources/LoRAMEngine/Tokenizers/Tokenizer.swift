@@ -5,9 +5,11 @@
 public protocol Tokenizer: Sendable {
     /// Ids are 0 ..< vocabularySize.
     var vocabularySize: Int { get }
-    /// nil where the vocabulary has none.
+    /// What a text starts with; nil where the vocabulary has no such token, or the tokenizer's own settings add none.
     var bosTokenID: Int32? { get }
     var eosTokenID: Int32? { get }
+    /// The tokenizer itself ends a text with EOS (its post-processor does, or its settings), as few do.
+    var appendsEOS: Bool { get }
 
     /// Appends the ids of `text` to `ids`.
     ///
@@ -33,6 +35,8 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
+    public var appendsEOS: Bool { false }
+
     /// The ids of `text`, without BOS and EOS.
     public func encode(_ text: String, special: Bool) -> [Int32] {
         var text = text

@@ -3,7 +3,7 @@ import Foundation
 /// Finds out what kind of tokenizer a path holds and loads it.
 public enum TokenizerLoader {
     /// What `load` understands, for messages.
-    public static let supported = "a SentencePiece BPE model (tokenizer.model)"
+    public static let supported = "a tokenizer.json with a BPE model, a SentencePiece BPE model or a tiktoken vocabulary (tokenizer.model)"
     /// The largest vocabularies in use are some megabytes; anything of this size is another file.
     static let maximumFileBytes = 1 << 28
 
@@ -17,24 +17,33 @@ public enum TokenizerLoader {
         let file = isDirectory.boolValue ? try tokenizerFile(inDirectory: path) : path
         let bytes = try contents(of: file)
         if (file as NSString).lastPathComponent.hasSuffix(".json") || bytes.first == UInt8(ascii: "{") {
-            throw TokenizerError.unsupported(path: file, expected: supported, found: "a Hugging Face tokenizer.json")
+            return try BPETokenizer(TokenizerJSON(bytes: bytes, path: file).definition, path: file)
         }
-        if isTiktokenVocabulary(bytes) {
-            throw TokenizerError.unsupported(path: file, expected: supported, found: "a tiktoken vocabulary (Llama 3)")
-        }
+        if TiktokenFile.isVocabulary(bytes) { return try BPETokenizer(TiktokenFile.definition(bytes, path: file), path: file) }
         return try SentencePieceTokenizer(bytes: bytes, path: file)
     }
 
+    /// tokenizer.json first: tokens that were added to a model stand there alone.
     private static func tokenizerFile(inDirectory directory: String) throws -> String {
-        func path(_ name: String) -> String { (directory as NSString).appendingPathComponent(name) }
-        let model = path("tokenizer.model")
-        if FileManager.default.fileExists(atPath: model) { return model }
-        let json = path("tokenizer.json")
-        if FileManager.default.fileExists(atPath: json) {
-            throw TokenizerError.unsupported(path: json, expected: supported, found: "only a Hugging Face tokenizer.json")
+        let candidates = fileNames.map { (directory as NSString).appendingPathComponent($0) }
+        guard let file = candidates.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
+            throw TokenizerError.notFound(path: directory, expected: supported)
         }
-        throw TokenizerError.notFound(path: directory, expected: supported)
+        return file
     }
+
+    /// A hash of what `load` reads: equal for tokenizers that give the same ids.
+    ///
+    /// - Throws: `TokenizerError`, `FileError`
+    public static func contentHash(path: String) throws -> String {
+        let file = FilePath.isDirectory(path) ? try tokenizerFile(inDirectory: path) : path
+        let settings = "\(FilePath.parent(file))/tokenizer_config.json"
+        let files = [file] + (FilePath.isRegularFile(settings) ? [settings] : [])
+        return try ContentHash.sha256(files.map { try ContentHash.sha256(file: $0) }.joined(separator: " "))
+    }
+
+    /// The files of a model's directory that hold its tokenizer, best first.
+    public static let fileNames = ["tokenizer.json", "tokenizer.model"]
 
     private static func contents(of path: String) throws -> [UInt8] {
         do {
@@ -54,18 +63,5 @@ public enum TokenizerLoader {
             let reason = (error as NSError).localizedDescription.split(whereSeparator: \.isNewline).joined(separator: " ")
             throw TokenizerError.unreadable(path: path, reason: reason)
         }
-    }
-
-    /// Lines of `base64 rank`, as in Llama 3's tokenizer.model. A SentencePiece model starts with byte 0x0A instead.
-    private static func isTiktokenVocabulary(_ bytes: [UInt8]) -> Bool {
-        let line = bytes.prefix(4096).prefix { $0 != UInt8(ascii: "\n") }
-        let parts = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return false }
-        let isDigit: (UInt8) -> Bool = { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        let isBase64: (UInt8) -> Bool = {
-            isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0 | 0x20) || $0 == UInt8(ascii: "+")
-                || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "=")
-        }
-        return parts[0].allSatisfy(isBase64) && parts[1].allSatisfy(isDigit)
     }
 }

@@ -28,7 +28,7 @@ import Testing
         let run = try RunDirectory(path + "//", phase: .train, recipe: recipe, resume: .never)
         #expect(run.resumed == nil && run.paths.run == path)
         #expect(try Recipe.load(file: run.paths.recipe) == recipe)
-        #expect(try FilePath.names(inDirectory: path) == ["log.txt", "metrics.jsonl", "recipe.resolved.yaml"])
+        #expect(try FilePath.names(inDirectory: path) == ["log.txt", "metrics.jsonl", "recipe.resolved.yaml", "tensorboard"])
     }
 
     @Test func aRunInUseIsRefused() throws {

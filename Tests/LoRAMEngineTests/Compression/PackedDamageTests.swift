@@ -1,3 +1,4 @@
+import CLoRAMKernels
 import Foundation
 import LoRAMEngine
 import TestSupport
@@ -33,6 +34,38 @@ import Testing
             try OutputFile.write(original, to: stored)
         }
         #expect(problem() == nil)
+    }
+
+    /// Each plane has a checksum of its own, stored ones too: damage from before the frame was hashed.
+    @Test func damageUnderARightHashOfTheFrameIsFound() throws {
+        let index = "\(packed)/checkpoint.json", stored = "\(packed)/model.safetensors.planes", original = try FileSystem.read(stored)
+        var json = try JSONValue.parse(contentsOf: index)
+        json["index_sha256"] = nil
+        guard case .array(var files)? = json["files"], case .array(var sections)? = files[0]["sections"] else { return #expect(Bool(false)) }
+        func sizes(_ section: JSONValue) -> [Int] {
+            guard case .array(let values)? = section["stored"] else { return [] }
+            return values.map { if case .integer(let size) = $0 { size } else { 0 } }
+        }
+        let part = try #require(sections.firstIndex { $0["tensor"] == .string("weights") })
+        let start = sections[..<part].flatMap(sizes).reduce(0, +), low = sizes(sections[part])[0], count = low + sizes(sections[part])[1]
+        // Signs and mantissas are stored, in four blocks: content of the first, the third and the last, their checksum; then the exponents' one.
+        try #require(low > 1 << 19)
+        for place in [9 + 3, 300_000, low - 5, low - 4, low - 1, count - 1] {
+            var bytes = original
+            bytes[start + place] ^= 4
+            let hash = bytes[start..<start + count].withUnsafeBytes { loram_xxh64($0.baseAddress, $0.count) }
+            guard case .string(let hashes)? = sections[part]["xxh64"] else { return #expect(Bool(false)) }
+            let digits = String(hash, radix: 16)
+            sections[part]["xxh64"] = .string(String(repeating: "0", count: 16 - digits.count) + digits + hashes.dropFirst(16))
+            files[0]["sections"] = .array(sections)
+            json["files"] = .array(files)
+            try OutputFile.write(json.serializedBytes(), to: index)
+            try OutputFile.write(bytes, to: stored)
+            guard case .damagedFrame(_, "weights"?, 0, let reason)? = problem() as? CompressionError else {
+                return #expect(Bool(false), "byte \(place): \(problem().debugDescription)")
+            }
+            #expect(reason.contains("checksum"), "\(reason)")
+        }
     }
 
     @Test func everyFlippedBitOfTheIndexIsFound() throws {

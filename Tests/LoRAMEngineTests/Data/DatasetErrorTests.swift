@@ -48,23 +48,24 @@ import LoRAMEngine
         try expectMessage("[]", "empty dataset", name: "t.json")
         try expectMessage("", "empty dataset", name: "t.txt")
         try expectMessage("\n<|endoftext|>\n", "empty dataset", name: "t.txt")
-        #expect(try message(directory.write([0x1f, 0x8b, 8, 0], "t.jsonl.gz")).contains("found a compressed one"))
-        #expect(try message(directory.write([0x28, 0xb5, 0x2f, 0xfd], "t.jsonl")).contains("found a compressed one"))
+        #expect(try message(directory.write([0x1f, 0x8b, 8, 0], "t.jsonl.gz")).contains("expected the end of a gzip stream"))
+        #expect(try message(directory.write([0x28, 0xb5, 0x2f, 0xfd], "t.jsonl")).contains("expected the end of a zstd frame"))
+        #expect(try message(directory.write([0xfd, 0x37, 0x7a, 0x58, 0x5a], "t.jsonl.xz")).contains("found another compression"))
         #expect(try message(directory.write("{\"text\": \"a\"}", "n.jsonl"), tokenizer: nil).contains("needs a tokenizer"))
     }
 
     @Test func formats() throws {
-        try expectMessage("{\"conversations\": []}", "found conversations (ShareGPT), which is not supported yet")
-        try expectMessage("{\"messages\": []}", "found messages (OpenAI), which is not supported yet")
-        try expectMessage("{\"prompt\": \"\", \"completion\": \"\"}", "which is not supported yet")
-        try expectMessage("{\"question\": \"\", \"response\": \"\"}", "found openorca")
-        try expectMessage("{\"tExt\": 1, \"id\": 2}", "expected alpaca, text, input_ids, plain, found the keys \"tExt\", \"id\"")
+        try expectMessage("{\"conversations\": []}", "no sample in")
+        try expectMessage("{\"conversations\": {}}", "expected a list in 'conversations', found an object")
+        try expectMessage("{\"messages\": [{}]}", "expected a string in 'messages[0].role', found null")
+        try expectMessage("{\"messages\": [{\"role\": \"owl\", \"content\": \"\"}]}", "found \"owl\"")
+        try expectMessage("{\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image\"}]}]}", "expected parts of text in 'messages[0].content'")
+        try expectMessage("{\"prompt\": 1, \"completion\": \"\"}", "expected a string in 'prompt'")
+        try expectMessage("{\"question\": \"\", \"response\": null}", "expected a string in 'response', found null")
+        try expectMessage("{\"tExt\": 1, \"id\": 2}", "input_ids, plain, found the keys \"tExt\", \"id\"")
         try expectMessage("{}", "found a record without keys")
-        #expect(throws: DatasetError.unsupportedFormat(path: nil, found: "'messages'", isPlanned: true)) {
-            try DatasetFormat.named("messages")
-        }
-        #expect(throws: DatasetError.unsupportedFormat(path: nil, found: "'csv'", isPlanned: false)) { try DatasetFormat.named("csv") }
-        #expect(throws: DatasetError.unsupportedTemplate(name: "chatml", isPlanned: true)) { try PromptTemplate.named("chatml") }
+        #expect(throws: DatasetError.unsupportedFormat(path: nil, found: "'csv'")) { try DatasetFormat.named("csv") }
+        #expect(throws: DatasetError.unsupportedTemplate(name: "vicuna")) { try PromptTemplate.named("vicuna") }
         #expect(try DatasetFormat.named("auto") == nil)
         #expect(try DatasetFormat.named("input_ids") == .inputIDs)
     }

@@ -6,7 +6,7 @@ import Testing
     @Test func defaultsAreTheDocumentedOnes() throws {
         let recipe = try Recipe.load(file: nil)
         #expect(recipe.seed == 42)
-        #expect(recipe.pruning.ratio == 0.65)
+        #expect(recipe.pruning.method == .stru && recipe.pruning.ratio == 0.65)
         #expect(recipe.pruning.keepFirst == 4 && recipe.pruning.keepLast == 2)
         #expect(recipe.pruning.calibrationSampleCount == 10 && recipe.pruning.calibrationLength == 64)
         #expect(recipe.lora.rank == 8 && recipe.lora.alpha == 16 && recipe.lora.dropout == 0.05 && !recipe.lora.rslora)

@@ -76,22 +76,9 @@ extension SentencePieceTokenizer {
             return
         }
         let (entry, padded) = workspace.cache.place(of: word, count)
-        if entry.pointee.wordCount == count, entry.pointee.word == padded {
-            withUnsafeBytes(of: &entry.pointee.ids) { bytes in
-                for index in 0..<Int(entry.pointee.idCount) {
-                    ids.append(bytes.load(fromByteOffset: 4 * index, as: Int32.self))
-                }
-            }
-            return
-        }
+        if WordCache.appendIDs(of: entry, padded, count, to: &ids) { return }
         let first = ids.count
         encodeWord(word, count, workspace, lastIsUnknown: &lastIsUnknown, into: &ids)
-        guard ids.count - first <= WordCache.maximumIDCount else { return }
-        entry.pointee.word = padded
-        entry.pointee.wordCount = Int16(count)
-        entry.pointee.idCount = Int16(ids.count - first)
-        withUnsafeMutableBytes(of: &entry.pointee.ids) { bytes in
-            for index in first..<ids.count { bytes.storeBytes(of: ids[index], toByteOffset: 4 * (index - first), as: Int32.self) }
-        }
+        WordCache.store(ids, from: first, padded, count, in: entry)
     }
 }

@@ -71,10 +71,13 @@ import Testing
         for (seed, kind) in StoredWeight.Kind.allCases.enumerated() {
             var s = setting(shape, kind, seed: seed)
             let before = Matrix(shape.tokens, shape.outputs, gap: s.gap, random: &s.random)
+            let start = before.values
             let y = run(kernels, LORAM_FORWARD, shape, s, before: before) { execution, y in
                 s.weight.withWeight { weight in
                     withLowRank(s.left, s.b, shape.rank) {
-                        loram_linear_forward(execution, y, before.stride, s.accumulates ? 1 : 0, s.x.values, s.x.stride, weight, shape.tokens, $0)
+                        // What y holds does not count, only what it starts from.
+                        for row in 0..<shape.tokens { for column in 0..<shape.outputs { y[row * before.stride + column] = .nan } }
+                        return loram_linear_forward(execution, y, before.stride, s.accumulates ? start : nil, 0, s.x.values, s.x.stride, weight, shape.tokens, $0)
                     }
                 }
             }
@@ -127,7 +130,7 @@ import Testing
         var s = setting(shape, .nf4Double, seed: 5)
         let before = Matrix(shape.tokens, shape.outputs, random: &s.random)
         let y = run(kernels, LORAM_FORWARD, shape, s, before: before) { execution, y in
-            s.weight.withWeight { loram_linear_forward(execution, y, before.stride, 0, s.x.values, s.x.stride, $0, shape.tokens, nil) }
+            s.weight.withWeight { loram_linear_forward(execution, y, before.stride, nil, 0, s.x.values, s.x.stride, $0, shape.tokens, nil) }
         }
         let round = kernels.isBF16 ? roundedToBF16 : { $0 }
         for row in [0, 1, 1024, 2049, 2050, 2051, 4095, 4096, 4099] {
@@ -153,7 +156,7 @@ import Testing
             let bytes = loram_linear_workspace(kernels.set, kernels.compute, LORAM_FORWARD, tokens, 70, 90, 0, 2)
             var y = [Float](repeating: 7, count: tokens * 70)
             let status = withExecution(kernels, workers: 2, bytes: bytes / 2) { execution in
-                s.weight.withWeight { loram_linear_forward(execution, &y, 70, 0, s.x.values, s.x.stride, $0, tokens, nil) }
+                s.weight.withWeight { loram_linear_forward(execution, &y, 70, nil, 0, s.x.values, s.x.stride, $0, tokens, nil) }
             }
             #expect(status == LORAM_SMALL_WORKSPACE)
             #expect(y.allSatisfy { $0 == 7 })
@@ -168,10 +171,10 @@ import Testing
             var weight = loram_weight(element: LORAM_ELEMENT_F32, rows: 5, columns: 0, data: nil, row_stride: 0, scales: loram_nf4_scales())
             let x = [Float](repeating: .nan, count: 1)
             for (accumulate, rank) in [(0, 0), (1, 0), (0, 2), (1, 2)] {
-                var y = [Float](repeating: 3, count: tokens * 5)
+                var y = [Float](repeating: .nan, count: tokens * 5)
                 let bytes = loram_linear_workspace(kernels.set, kernels.compute, LORAM_FORWARD, tokens, 5, 0, rank, 1)
                 let status = withExecution(kernels, workers: 1, bytes: bytes) { execution in
-                    withLowRank(left, b, rank) { loram_linear_forward(execution, &y, 5, Int32(accumulate), x, 0, &weight, tokens, $0) }
+                    withLowRank(left, b, rank) { loram_linear_forward(execution, &y, 5, accumulate == 1 ? [Float](repeating: 3, count: tokens * 5) : nil, 0, x, 0, &weight, tokens, $0) }
                 }
                 #expect(status == LORAM_OK)
                 for row in 0..<tokens {
@@ -182,7 +185,7 @@ import Testing
                 }
             }
             var untouched: [Float] = [1]
-            let status = withExecution(kernels, workers: 1, bytes: 64) { loram_linear_forward($0, &untouched, 0, 0, x, 0, &weight, 0, nil) }
+            let status = withExecution(kernels, workers: 1, bytes: 64) { loram_linear_forward($0, &untouched, 0, nil, 0, x, 0, &weight, 0, nil) }
             #expect(status == LORAM_OK && untouched == [1])
         }
     }
@@ -198,7 +201,7 @@ import Testing
                     weight.data = data.baseAddress
                     var changed = weight
                     change(&changed)
-                    return loram_linear_forward(execution, &y, 4, 0, x, 4, &changed, tokens, nil)
+                    return loram_linear_forward(execution, &y, 4, nil, 0, x, 4, &changed, tokens, nil)
                 }
             }
         }

@@ -10,10 +10,7 @@ public struct StructuredCounts: Sendable, Equatable {
     public init(config: LlamaConfig, ratio: Double, keepFirst: Int, keepLast: Int) throws {
         guard ratio >= 0, ratio < 1 else { throw PruningError.ratioOutOfRange(ratio) }
         guard config.isUniform, let geometry = config.layers.first else { throw PruningError.notUniform }
-        let (kept, overflows) = keepFirst.addingReportingOverflow(keepLast)
-        guard keepFirst >= 0, keepLast >= 0, !overflows, kept < config.layerCount else {
-            throw PruningError.keepsEveryLayer(keepFirst: keepFirst, keepLast: keepLast, layerCount: config.layerCount)
-        }
+        prunedLayers = try Self.checkedLayers(config, keepFirst: keepFirst, keepLast: keepLast)
         // Truncation of doubles is LLM-Pruner's: other roundings give other models.
         let channelCount = Int(Double(geometry.intermediateSize) * (1 - ratio))
         let keyWidth = geometry.keyValueHeadCount * config.headDim
@@ -24,9 +21,24 @@ public struct StructuredCounts: Sendable, Equatable {
         guard channelCount > 0 else {
             throw PruningError.nothingLeft(part: "MLP channel", count: geometry.intermediateSize, ratio: ratio)
         }
-        prunedLayers = keepFirst..<config.layerCount - keepLast
         keptKeyValueHeadCount = geometry.keyValueHeadCount - prunedHeadCount
         keptChannelCount = channelCount
+    }
+
+    /// The layers between those that stay whole.
+    ///
+    /// - Throws: `PruningError.keepsEveryLayer`.
+    public static func checkedLayers(_ config: LlamaConfig, keepFirst: Int, keepLast: Int) throws -> Range<Int> {
+        let (kept, overflows) = keepFirst.addingReportingOverflow(keepLast)
+        guard keepFirst >= 0, keepLast >= 0, !overflows, kept < config.layerCount else {
+            throw PruningError.keepsEveryLayer(keepFirst: keepFirst, keepLast: keepLast, layerCount: config.layerCount)
+        }
+        return keepFirst..<config.layerCount - keepLast
+    }
+
+    /// The same of a recipe, whatever its method.
+    public static func checkedLayers(_ config: LlamaConfig, _ pruning: PruningRecipe) throws -> Range<Int> {
+        try checkedLayers(config, keepFirst: pruning.keptFirstLayerCount, keepLast: pruning.keptLastLayerCount)
     }
 
     /// The pruned model's shape, without saying which heads and channels it keeps.

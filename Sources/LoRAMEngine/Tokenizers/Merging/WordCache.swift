@@ -29,4 +29,30 @@ final class WordCache {
         let hash = byteHash(word, count)
         return (entries + Int(truncatingIfNeeded: hash >> 40) & (Self.entryCount - 1), padded)
     }
+
+    /// Appends the ids of a word if its place holds them.
+    @inline(__always)
+    static func appendIDs(
+        of entry: UnsafeMutablePointer<Entry>, _ padded: (UInt64, UInt64, UInt64, UInt64), _ count: Int, to ids: inout [Int32]
+    ) -> Bool {
+        guard entry.pointee.wordCount == count, entry.pointee.word == padded else { return false }
+        withUnsafeBytes(of: &entry.pointee.ids) { bytes in
+            for index in 0..<Int(entry.pointee.idCount) { ids.append(bytes.load(fromByteOffset: 4 * index, as: Int32.self)) }
+        }
+        return true
+    }
+
+    /// Remembers ids[first...] as those of a word, unless there are too many.
+    @inline(__always)
+    static func store(
+        _ ids: [Int32], from first: Int, _ padded: (UInt64, UInt64, UInt64, UInt64), _ count: Int, in entry: UnsafeMutablePointer<Entry>
+    ) {
+        guard ids.count - first <= maximumIDCount else { return }
+        entry.pointee.word = padded
+        entry.pointee.wordCount = Int16(count)
+        entry.pointee.idCount = Int16(ids.count - first)
+        withUnsafeMutableBytes(of: &entry.pointee.ids) { bytes in
+            for index in first..<ids.count { bytes.storeBytes(of: ids[index], toByteOffset: 4 * (index - first), as: Int32.self) }
+        }
+    }
 }

@@ -6,10 +6,11 @@ public enum StructuredPruner {
     /// Memory: one block of at most 8 MiB beside the writer's buffer; source pages are given back as they are done with.
     ///
     /// - Parameters:
+    ///   - scores: what the plan was chosen by, one a pruned layer; written beside it.
     ///   - progress: called after each tensor with the bytes written so far and altogether.
     /// - Throws: `PruningError`, `CheckpointError`, `FileError`, `SafetensorsError`.
     public static func prune(
-        _ model: ModelReference, plan: PruningPlan, to path: String, replacing: Bool = false,
+        _ model: ModelReference, plan: PruningPlan, to path: String, scores: [LayerImportance]? = nil, replacing: Bool = false,
         progress: ((_ done: Int, _ total: Int) -> Void)? = nil
     ) throws {
         let source = model.config
@@ -23,6 +24,7 @@ public enum StructuredPruner {
             path: path, tensors: tensors.map(\.info), configuration: pruned.configJSON(pruning: .init(method: plan.method, ratio: plan.ratio)),
             companionsFrom: model.directory, replacing: replacing)
         try writer.addFile(PruningPlan.fileName, Array(plan.serialized().utf8))
+        if let scores { try LayerImportance.write(scores, firstLayer: plan.keepFirst, to: writer.path(ofFile: LayerImportance.fileName)) }
 
         let gather = RowGather(writer: writer)
         let total = tensors.reduce(0) { $0 + $1.info.byteCount }

@@ -1,0 +1,28 @@
+/// What a user asked to be scored that cannot be.
+public enum EvaluationError: DiagnosedError, Equatable {
+    case unknownTask(name: String)
+    case nothingToScore
+    case tooFewExamples(path: String, expected: Int, found: Int)
+    /// A question whose scored text alone is longer than the window.
+    case answerTooLong(path: String, question: Int, tokens: Int, window: Int)
+    case needsTokenizer(model: String)
+
+    public var description: String {
+        switch self {
+        case .unknownTask(let name): "unknown task: expected one of \(ChoiceTask.names), found \(name.debugDescription)".singleLine
+        case .nothingToScore: "nothing to score: expected --perplexity FILE or --task NAME=FILE, found neither"
+        case .tooFewExamples(let path, let expected, let found):
+            "too few examples in \(path): expected \(expected) to draw from, found \(found); name a larger file or fewer shots"
+        case .answerTooLong(let path, let question, let tokens, let window):
+            "\(path): expected answers of at most \(window) tokens, found \(tokens) in question \(question); raise --length"
+        case .needsTokenizer(let model): "cannot score tasks with \(model): expected a tokenizer beside it, found none; put tokenizer.json or tokenizer.model there"
+        }
+    }
+
+    public var exitCode: ExitStatus {
+        switch self {
+        case .unknownTask, .nothingToScore: .usage
+        case .tooFewExamples, .answerTooLong, .needsTokenizer: .badInput
+        }
+    }
+}
