@@ -24,6 +24,7 @@ struct AlignBitsTests {
         GridVariant(stages: 2, replicas: 2, threads: 2), GridVariant(stages: 1, replicas: 1, threads: 2, usesLauncher: false),
         GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe")]), GridVariant(stages: 1, replicas: 4),
         GridVariant(stages: 2, replicas: 2, others: [("parallel.pipeline", "zb-h1")]),
+        GridVariant(stages: 2, replicas: 2, others: [("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")]),
     ]
 
     /// Three updates of all weights on packed texts.

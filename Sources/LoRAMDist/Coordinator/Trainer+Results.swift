@@ -44,14 +44,14 @@ extension Trainer {
         preconditionFailure("\(name) is not trained on this stage")
     }
 
-    /// Stage and element count of every trained tensor, each stage computing the same from the partition.
+    /// Stage and element count of every trained tensor, each stage computing the same from the partition, whose parts go round the stages.
     private func ownerStages() throws -> [String: (stage: Int, count: Int)] {
         let config = chunks[0].stage.config
         var owners: [String: (stage: Int, count: Int)] = [:]
         for (index, layers) in partition.layers.enumerated() {
             let range = StageRange(layers: layers, isFirst: index == 0, isLast: index == partition.stages - 1)
             for tensor in ModelStage.trainedTensors(config: config, range: range, training: settings.training) where tensor.tiedTo == nil {
-                owners[tensor.name] = (index, tensor.shape.reduce(1, *))
+                owners[tensor.name] = (index % grid.dims.stages, tensor.shape.reduce(1, *))
             }
         }
         return owners

@@ -31,7 +31,8 @@ public final class Trainer {
     public var optimizerStepCount = 0
 
     private let executor: ScheduleExecutor
-    private let trainingStage: TrainingStage
+    /// One a chunk.
+    private let trainingStages: [TrainingStage]
     private let reduction: StepReduction
     private let norm: GradientNorm
     let marker: ProgressMarker
@@ -59,10 +60,15 @@ public final class Trainer {
             partition = plan.partition
             executor = try ScheduleExecutor(
                 schedule: plan.schedule, pipeline: seat.pipeline, maxBoundaryCount: plan.boundaryCount, marker: marker)
-            let stage = try ModelStage(
-                source: source, range: plan.range(stage: position.stage), training: settings.training, capacity: plan.capacity(stage: position.stage),
-                pool: pool, kernels: kernels, storage: storage, trainedType: settings.trainedType(kernels), seed: settings.seed, masks: masks)
-            chunks = [try TrainedChunk(stage, source: source, groups: groups, replicas: seat.replicas, number: 0, marker: marker)]
+            var chunks: [TrainedChunk] = []
+            for number in 0..<plan.schedule.chunks {
+                let stage = try ModelStage(
+                    source: source, range: plan.range(stage: position.stage, chunk: number), training: settings.training,
+                    capacity: plan.capacity(stage: position.stage, chunk: number), pool: pool, kernels: kernels, storage: storage,
+                    trainedType: settings.trainedType(kernels), seed: settings.seed, masks: masks)
+                chunks.append(try TrainedChunk(stage, source: source, groups: groups, replicas: seat.replicas, number: number, marker: marker))
+            }
+            self.chunks = chunks
         }
     }
 
@@ -86,7 +92,8 @@ public final class Trainer {
         executor = parts.executor
         chunks = parts.chunks
         let chunks = chunks
-        trainingStage = TrainingStage(chunks: chunks, groups: groups, replica: position.replica)
+        let groups = groups
+        trainingStages = chunks.map { TrainingStage(chunk: $0, groups: groups, replica: position.replica) }
         reduction = StepReduction(groups: groups)
         let isSharded = settings.training.isDense
         norm = try GradientNorm(
@@ -115,12 +122,11 @@ public final class Trainer {
         for chunk in chunks { chunk.exchange.begin() }
         reduction.begin()
         let own = groups.microBatches(replica: seat.position.replica)
-        trainingStage.begin(
-            try own.map {
-                try data.microBatch(
-                    update: number, microBatchIndex: $0, microBatchSize: settings.batch.micro, globalBatchSize: settings.batch.global)
-            })
-        let timing = try executor.run(trainingStage)
+        let batches = try own.map {
+            try data.microBatch(update: number, microBatchIndex: $0, microBatchSize: settings.batch.micro, globalBatchSize: settings.batch.global)
+        }
+        for trainingStage in trainingStages { trainingStage.begin(batches) }
+        let timing = try executor.run(trainingStages), trainingStage = trainingStages.last!
         for chunk in chunks {
             try chunk.exchange.finish()
             chunk.stage.gradients = chunk.exchange.total

@@ -114,7 +114,7 @@ public struct TrainingRun {
 
     private mutating func train() throws -> Outcome {
         let settings = trainer.settings, steps = settings.schedule.steps
-        let evaluator = Evaluator(stage: trainer.stages[0], seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
+        let evaluator = Evaluator(stages: trainer.stages, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
         var report = StepReport(job: job, trainer: trainer, directory: directory)
         for step in stride(from: firstStep, through: steps, by: 1) {
             let clock = ContinuousClock(), start = clock.now

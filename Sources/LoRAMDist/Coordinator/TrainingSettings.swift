@@ -47,8 +47,9 @@ public struct TrainingSettings: Sendable, Equatable {
     var scheduleKind: Schedule.Kind {
         switch parallel.pipeline {
         case .gpipe: .gpipe
+        case .interleaved: .interleaved
         case .zeroBubble where training.isDense: .zeroBubble
-        case .oneForwardOneBackward, .interleaved, .zeroBubble: .oneForwardOneBackward
+        case .oneForwardOneBackward, .zeroBubble: .oneForwardOneBackward
         }
     }
 

@@ -32,6 +32,9 @@ public struct Action: Sendable, Hashable {
         self.chunk = chunk
     }
 
-    /// `2F0`: stage 2, forward, micro-batch 0.
-    public func text(stage: Int) -> String { "\(stage)\(kind.rawValue)\(microBatch)" }
+    /// `2F0`: stage 2, forward, micro-batch 0; `2F0.1` of its chunk 1.
+    public func text(stage: Int) -> String { "\(stage)\(kind.rawValue)\(microBatch)" + (chunk > 0 ? ".\(chunk)" : "") }
+
+    /// Another kind of action for the same micro-batch and chunk.
+    func with(_ kind: Kind) -> Action { Action(kind, microBatch, chunk: chunk) }
 }

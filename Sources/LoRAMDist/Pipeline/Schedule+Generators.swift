@@ -42,31 +42,62 @@ extension Schedule {
         return list
     }
 
+    /// 1f1b over the chunks of a stage in turn (Narayanan et al., arXiv 2104.04473): a group of as many micro-batches as there are stages
+    /// goes through one chunk, then through the next. A bubble is as short as a chunk: (p-1)/(vm+p-1) for v equal chunks, if m is at least
+    /// p. A rest of micro-batches is spread over the groups, as a short group would leave the pipeline empty.
+    static func interleaved(stage: Int, stages: Int, chunks: Int, microBatchCount: Int) -> [Action] {
+        let forward = interleavedOrder(.forward, stages: stages, chunks: chunks, microBatchCount: microBatchCount)
+        let backward = interleavedOrder(.backward, stages: stages, chunks: chunks, microBatchCount: microBatchCount)
+        let place = Dictionary(uniqueKeysWithValues: forward.enumerated().map { ($1, $0) })
+        let group = groups(stages: stages, microBatchCount: microBatchCount)[0].count
+        let fill = 2 * (stages - 1 - stage) + (chunks - 1) * group
+        var list: [Action] = [], done = 0
+        for (index, action) in backward.enumerated() {
+            let needed = min(forward.count, max(fill + index, place[action.with(.forward)]!) + 1)
+            if needed > done { list += forward[done..<needed] }
+            done = max(done, needed)
+            list.append(action)
+        }
+        return list
+    }
+
+    /// Group by group, chunk by chunk (from the last for a backward pass), micro-batch by micro-batch.
+    static func interleavedOrder(_ kind: Action.Kind, stages: Int, chunks: Int, microBatchCount: Int) -> [Action] {
+        let order = kind == .backward ? Array((0..<chunks).reversed()) : Array(0..<chunks)
+        return groups(stages: stages, microBatchCount: microBatchCount).flatMap { group in
+            order.flatMap { chunk in group.map { Action(kind, $0, chunk: chunk) } }
+        }
+    }
+
+    /// As many groups of at least `stages` micro-batches as there can be, of equal size within one, the larger first.
+    private static func groups(stages: Int, microBatchCount: Int) -> [Range<Int>] {
+        let count = max(1, microBatchCount / stages), (size, rest) = microBatchCount.quotientAndRemainder(dividingBy: count)
+        return (0..<count).map { $0 * size + min($0, rest)..<($0 + 1) * size + min($0 + 1, rest) }
+    }
+
     /// Inserts R before every B whose gradient comes from another stage: recomputation needs no gradient, so it fills the wait
-    /// for one. At most one micro-batch is recomputed ahead. The last stage has its gradient at once and nothing to fill.
-    static func recomputingAhead(_ lists: [[Action]]) -> [[Action]] {
+    /// for one. At most one micro-batch is recomputed ahead. The last part of the model has its gradient at once and nothing to fill.
+    static func recomputingAhead(_ lists: [[Action]], chunks: Int) -> [[Action]] {
         lists.enumerated().map { stage, list in
-            guard stage < lists.count - 1 else { return list }
-            return list.flatMap { action in
-                action.kind == .backward
-                    ? [Action(.recompute, action.microBatch, chunk: action.chunk), action] : [action]
+            list.flatMap { action in
+                let isLast = stage == lists.count - 1 && action.chunk == chunks - 1
+                return action.kind == .backward && !isLast ? [action.with(.recompute), action] : [action]
             }
         }
     }
 
     /// Adds the messages between neighbours: a receive directly before the work that needs it, a send directly behind the work
     /// that made it.
-    static func communicating(_ lists: [[Action]]) -> [[Action]] {
+    static func communicating(_ lists: [[Action]], chunks: Int) -> [[Action]] {
         lists.enumerated().map { stage, list in
-            let isFirst = stage == 0
-            let isLast = stage == lists.count - 1
-            return list.flatMap { action -> [Action] in
-                func message(_ kind: Action.Kind) -> Action { Action(kind, action.microBatch, chunk: action.chunk) }
+            list.flatMap { action -> [Action] in
+                let isFirst = stage == 0 && action.chunk == 0
+                let isLast = stage == lists.count - 1 && action.chunk == chunks - 1
                 switch action.kind {
                 case .forward:
-                    return (isFirst ? [] : [message(.receiveActivation)]) + [action] + (isLast ? [] : [message(.sendActivation)])
+                    return (isFirst ? [] : [action.with(.receiveActivation)]) + [action] + (isLast ? [] : [action.with(.sendActivation)])
                 case .backward:
-                    return (isLast ? [] : [message(.receiveGradient)]) + [action] + (isFirst ? [] : [message(.sendGradient)])
+                    return (isLast ? [] : [action.with(.receiveGradient)]) + [action] + (isFirst ? [] : [action.with(.sendGradient)])
                 default:
                     return [action]
                 }

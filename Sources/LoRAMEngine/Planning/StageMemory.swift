@@ -28,6 +28,18 @@ public struct StageMemory: Sendable, Equatable {
 }
 
 extension StageMemory {
+    /// Of a rank that holds another part of the model too.
+    public func adding(_ other: StageMemory) -> StageMemory {
+        var sum = self
+        sum.frozen += other.frozen
+        sum.parameters += other.parameters
+        sum.moments += other.moments
+        sum.gradients += other.gradients
+        sum.activations += other.activations
+        sum.scratch += other.scratch
+        return sum
+    }
+
     /// What `ModelStage` alone allocates, with AdamW's moments if it trains; gradients and messages are the trainer's.
     ///
     /// - Parameters:

@@ -114,6 +114,36 @@ struct ScheduleSimulationTests {
         #expect(schedule.weightSlotCount(stage: 0) == 0)
     }
 
+    /// (p-1)/(vm+p-1) with v equal chunks, from p micro-batches on; sound and ending for any number, with the executor's channels.
+    @Test(arguments: shapes, [2, 3])
+    func interleavedChunks(_ shape: (Int, Int), chunks: Int) throws {
+        let (stages, microBatches) = shape
+        guard stages > 1 else { return }
+        for ahead in [false, true] {
+            let schedule = Schedule.training(
+                .interleaved, stages: stages, microBatchCount: microBatches, recomputeAhead: ahead, chunks: chunks)
+            let result = try ScheduleSimulation(schedule, costs: Self.uniform(stages * chunks))
+            if microBatches >= stages, !ahead {
+                #expect(abs(result.bubble - Double(stages - 1) / Double(chunks * microBatches + stages - 1)) < 1e-12)
+            }
+            #expect(result.busy.allSatisfy { abs($0 - Double(3 * chunks * microBatches)) < 1e-9 })
+            _ = try ScheduleSimulation(schedule, costs: Self.uneven(stages * chunks, seed: microBatches), transfer: 0.3)
+            #expect(result.peakRecomputed.allSatisfy { $0 <= 1 })
+        }
+        let forward = try ScheduleSimulation(
+            .forwardOnly(stages: stages, microBatchCount: microBatches, chunks: chunks), costs: Self.uniform(stages * chunks))
+        #expect(forward.peakStash == [Int](repeating: chunks, count: stages))
+    }
+
+    @Test func interleavedInText() {
+        let schedule = Schedule.training(.interleaved, stages: 2, microBatchCount: 2, chunks: 2)
+        #expect(
+            schedule.text == """
+                0F0 0SEND_F0 0F1 0SEND_F1 0RECV_F0.1 0F0.1 0SEND_F0.1 0RECV_F1.1 0F1.1 0SEND_F1.1 0RECV_B0.1 0B0.1 0SEND_B0.1 0RECV_B1.1 0B1.1 0SEND_B1.1 0RECV_B0 0B0 0RECV_B1 0B1
+                1RECV_F0 1F0 1SEND_F0 1RECV_F1 1F1 1SEND_F1 1RECV_F0.1 1F0.1 1B0.1 1SEND_B0.1 1RECV_F1.1 1F1.1 1B1.1 1SEND_B1.1 1RECV_B0 1B0 1SEND_B0 1RECV_B1 1B1 1SEND_B1
+                """)
+    }
+
     @Test func messagesTakeTime() throws {
         let schedule = Schedule.training(.oneForwardOneBackward, stages: 2, microBatchCount: 1)
         let result = try ScheduleSimulation(schedule, costs: Self.uniform(2, recompute: 0), transfer: 10)
