@@ -43,8 +43,9 @@ extension Schedule {
     }
 
     /// 1f1b over the chunks of a stage in turn (Narayanan et al., arXiv 2104.04473): a group of as many micro-batches as there are stages
-    /// goes through one chunk, then through the next. A bubble is as short as a chunk: (p-1)/(vm+p-1) for v equal chunks, if m is at least
-    /// p. A rest of micro-batches is spread over the groups, as a short group would leave the pipeline empty.
+    /// goes through one chunk, then through the next. A bubble is as short as a chunk: (p-1)/(vm+p-1) for v equal chunks, if m is a
+    /// multiple of p. A rest of micro-batches is spread over the groups, as a short group would leave the pipeline empty; with a large
+    /// rest in few groups the bubble is longer, but not longer than without chunks.
     static func interleaved(stage: Int, stages: Int, chunks: Int, microBatchCount: Int) -> [Action] {
         let forward = interleavedOrder(.forward, stages: stages, chunks: chunks, microBatchCount: microBatchCount)
         let backward = interleavedOrder(.backward, stages: stages, chunks: chunks, microBatchCount: microBatchCount)
