@@ -23,11 +23,8 @@ struct AlignBitsTests {
         GridVariant(stages: 2, replicas: 1), GridVariant(stages: 4, replicas: 1), GridVariant(stages: 1, replicas: 2),
         GridVariant(stages: 2, replicas: 2, threads: 2), GridVariant(stages: 1, replicas: 1, threads: 2, usesLauncher: false),
         GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe")]), GridVariant(stages: 1, replicas: 4),
-    ] + [(1, 1), (2, 1), (1, 2), (2, 2)].flatMap { stages, replicas in
-        [[("parallel.pipeline", "zb-h1")], [("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")]].map {
-            GridVariant(stages: stages, replicas: replicas, others: $0)
-        }
-    }
+    ] + [(1, 1), (2, 1), (1, 2), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: [("parallel.pipeline", "zb-h1")]) }
+        + [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: [("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")]) }
 
     /// Three updates of all weights on packed texts.
     static func align(_ variant: GridVariant, _ project: Project, _ name: String) throws -> RunOutput {
