@@ -27,7 +27,7 @@ struct AlignBitsTests {
         [[("parallel.pipeline", "zb-h1")], [("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")]].map {
             GridVariant(stages: stages, replicas: replicas, others: $0)
         }
-    }
+    } + [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: GridVariant.dedicated) }
 
     /// Three updates of all weights on packed texts.
     static func align(_ variant: GridVariant, _ project: Project, _ name: String) throws -> RunOutput {
