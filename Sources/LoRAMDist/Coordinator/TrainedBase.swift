@@ -1,15 +1,15 @@
 import LoRAMEngine
 
 /// The checkpoint that a phase trains, and what pruning left beside it.
-public struct TrainedBase {
+struct TrainedBase {
     /// The checkpoint (or random weights) that is trained on.
-    public let base: ModelReference
+    let base: ModelReference
     /// Of a structurally pruned base.
-    public let plan: PruningPlan?
+    let plan: PruningPlan?
     /// Of a non-structurally pruned base.
-    public let masks: PruningMasks?
+    let masks: PruningMasks?
     /// Shape of the original, whole model.
-    public let original: LlamaConfig
+    let original: LlamaConfig
 
     /// - Throws: errors of model, plan and masks.
     init(_ recipe: Recipe, _ phase: Recipe.Phase) throws {

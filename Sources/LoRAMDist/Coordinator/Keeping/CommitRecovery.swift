@@ -14,14 +14,14 @@ final class CommitRecovery: Sendable {
     private let recipe: Recipe
     private let state = Mutex(State())
     /// Held by who changes commits' directories.
-    private let files = Mutex(())
+    private let files = NSLock()
     private let work = DispatchSemaphore(value: 0), end = DispatchSemaphore(value: 0)
 
     init(_ recipe: Recipe) {
         self.recipe = recipe
         let thread = Thread { [self] in
             while let next = take() {
-                do { try files.withLock { _ in try recover(next.step, next.states) } } catch { state.withLock { $0.failure = error } }
+                do { try files.withLock { try recover(next.step, next.states) } } catch { state.withLock { $0.failure = error } }
             }
             end.signal()
         }
@@ -42,7 +42,9 @@ final class CommitRecovery: Sendable {
 
     /// Runs `body` while no adapter is being written: it may remove commits.
     func whileFilesRest<Result>(_ body: () throws -> Result) throws -> Result {
-        try files.withLock { _ in try body() }
+        files.lock()
+        defer { files.unlock() }
+        return try body()
     }
 
     /// Returns when all adapters are there.

@@ -17,7 +17,7 @@ public final class Coordinator {
     /// `link`: to a dedicated one. `world`: the ranks that compute.
     init(_ recipe: Recipe, world: Communicator, pool: ThreadPool, link: CoordinatorLink?) {
         self.world = world
-        place = world.rank > 0 ? .behindRankZero : link.map { .elsewhere($0) } ?? .here(RunLedger(recipe, pool: pool))
+        place = world.rank > 0 ? .behindRankZero : link.map { Place.elsewhere($0) } ?? .here(RunLedger(recipe, pool: pool))
     }
 
     /// All ranks that compute call this; `request` is rank 0's. All get the answer, or throw.

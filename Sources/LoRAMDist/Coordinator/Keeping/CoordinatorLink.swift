@@ -39,22 +39,21 @@ final class CoordinatorLink {
     func answer(_ text: String?) throws { try send(Data([text == nil ? 0 : 1]) + Data((text ?? "").utf8), tag: Self.answerTag) }
 
     private func send(_ data: Data, tag: Int) throws {
-        var count = Int64(data.count)
-        try all.send(&count, count: 1, to: peer, tag: tag).wait()
+        try [Int64(data.count)].withUnsafeBufferPointer { try all.send($0.baseAddress!, count: 1, to: peer, tag: tag).wait() }
         try [UInt8](data).withUnsafeBufferPointer { try all.send($0.baseAddress!, count: $0.count, to: peer, tag: tag).wait() }
     }
 
     private func receive(tag: Int, onIdle: (() throws -> Void)? = nil) throws -> Data {
         let request = Request()
-        let count = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
-        defer { count.deallocate() }
-        try all.receive(into: count, count: 1, from: peer, tag: tag, request: request)
-        try request.wait(longestPauseMicroseconds: Self.longestPauseMicroseconds, onIdle: onIdle)
-        var bytes = [UInt8](repeating: 0, count: Int(count.pointee))
-        try bytes.withUnsafeMutableBufferPointer {
-            try all.receive(into: $0.baseAddress!, count: $0.count, from: peer, tag: tag, request: request)
-            try request.wait(longestPauseMicroseconds: Self.longestPauseMicroseconds)
+        func receive<Element: MPIElement>(_ count: Int, _ zero: Element) throws -> [Element] {
+            var elements = [Element](repeating: zero, count: count)
+            try elements.withUnsafeMutableBufferPointer {
+                try all.receive(into: $0.baseAddress!, count: count, from: peer, tag: tag, request: request)
+                try request.wait(longestPauseMicroseconds: Self.longestPauseMicroseconds, onIdle: onIdle)
+            }
+            return elements
         }
-        return Data(bytes)
+        let count = try receive(1, Int64(0))[0]
+        return Data(try receive(Int(count), UInt8(0)))
     }
 }
