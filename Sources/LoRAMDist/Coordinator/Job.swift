@@ -9,16 +9,27 @@ public final class Job {
     public let pool: ThreadPool
     /// The same set on every rank: the best that all have, or the recipe's.
     public let kernels: ComputeKernels
+    /// The ranks that compute; on a dedicated coordinator it alone.
+    public let world: Communicator
+    /// Who keeps the run.
+    public let coordinator: Coordinator
+    /// To a dedicated coordinator, or on it to rank 0.
+    private let link: CoordinatorLink?
+    private let isDedicatedCoordinator: Bool
     private let watchdog: Watchdog
 
-    public var world: Communicator { runtime.world }
-
-    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job. `forScoring`: see
-    /// `Recipe.load`.
+    /// Runs `body` on every rank of a job that computes, or in one process where nothing launched it. Errors end the whole job.
+    /// `forScoring`: see `Recipe.load`.
     public static func run(recipeFile: String?, overrides: [String], forScoring: Bool = false, _ body: (Job) throws -> Void) throws {
         let runtime = try MPIRuntime.start()
         let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
-        try body(job)
+        if job.isDedicatedCoordinator, let link = job.link {
+            job.watchdog.setLimit(seconds: 1e8)
+            try DedicatedCoordinator(job, link).serve()
+        } else {
+            try body(job)
+            if job.link != nil { try job.coordinator.tell(.end) }
+        }
         job.watchdog.stop()
         try runtime.finish()
     }
@@ -39,15 +50,30 @@ public final class Job {
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
     private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String], forScoring: Bool) throws {
         self.runtime = runtime
-        let world = runtime.world
+        let all = runtime.world
         var own: Recipe?
-        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
-        let text = try world.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
+        try all.together { if all.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
+        let text = try all.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
         recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()
-        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: world.rank, host: runtime.host)
-        pool = try Self.makePool(recipe, world)
+        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: all.rank, host: runtime.host)
+        let hasDedicated = recipe.parallel.coordinator == .dedicated, last = all.size - 1
+        isDedicatedCoordinator = hasDedicated && all.rank == last
+        if hasDedicated {
+            // A coordinator alone has nobody to compute.
+            guard all.size > 1 else {
+                throw TopologyError.worldSizeMismatch(
+                    stages: recipe.parallel.stages.given ?? 1, replicas: recipe.parallel.replicas.given ?? 1, dedicated: true, found: 1)
+            }
+            try RankAgreement.checkProgram(all, host: runtime.host)
+            world = try all.split(color: isDedicatedCoordinator ? 1 : 0, key: all.rank)!
+        } else {
+            world = all
+        }
+        link = hasDedicated && (isDedicatedCoordinator || all.rank == 0) ? CoordinatorLink(all, peer: isDedicatedCoordinator ? 0 : last, marker: marker) : nil
+        pool = try Self.makePool(recipe, world, isKeeping: isDedicatedCoordinator)
         kernels = try Self.chooseKernels(recipe, world)
+        coordinator = Coordinator(recipe, world: world, pool: pool, link: link)
     }
 
     private static func chooseKernels(_ recipe: Recipe, _ world: Communicator) throws -> ComputeKernels {
@@ -62,7 +88,9 @@ public final class Job {
     }
 
     /// Threads of a rank: as many as the processors it may use, shared with the ranks beside it where they are not bound apart.
-    private static func makePool(_ recipe: Recipe, _ world: Communicator) throws -> ThreadPool {
+    private static func makePool(_ recipe: Recipe, _ world: Communicator, isKeeping: Bool) throws -> ThreadPool {
+        // Others compute beside a dedicated coordinator, which only hashes files.
+        if isKeeping { return try ThreadPool(threadCount: 1, spinning: false) }
         let node = try world.splitByNode()
         let available = Machine.availableProcessorCount, online = Machine.onlineProcessorCount, ranks = node.size
         try node.free()
@@ -85,8 +113,7 @@ public final class Job {
         let choice = GridChoice(nodes: try NodeMap(world), layers: layers, memories: memories)
         let dims = try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) }
         let grid = try ProcessGrid(dims: dims, world: world)
-        guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
-        return (grid, seat)
+        return (grid, grid.seat)
     }
 
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;

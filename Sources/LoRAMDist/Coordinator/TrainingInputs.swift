@@ -2,14 +2,7 @@ import LoRAMEngine
 
 /// What a phase starts from: the checkpoint it trains on, the model that the user wants in the end, tokenizer and data.
 public struct TrainingInputs {
-    /// The checkpoint (or random weights) that is trained on.
-    public let base: ModelReference
-    /// Of a structurally pruned base.
-    public let plan: PruningPlan?
-    /// Of a non-structurally pruned base.
-    public let masks: PruningMasks?
-    /// Shape of the original, whole model.
-    public let original: LlamaConfig
+    let trained: TrainedBase
     public let data: TrainingData
     public let evaluation: [(name: String, data: EvaluationData)]
 
@@ -19,21 +12,8 @@ public struct TrainingInputs {
     public init(
         recipe: Recipe, phase: Recipe.Phase, cached: [DataConfiguration.Source]? = nil, settings: (LlamaConfig) -> TrainingSettings
     ) throws {
-        base = try Self.base(recipe, phase)
-        let config = base.config
-        plan = try base.directory.flatMap { try PruningPlan.beside(checkpoint: $0) }
-        if let plan, let directory = base.directory { try plan.require(pruned: config, path: "\(directory)/\(PruningPlan.fileName)") }
-        if let plan {
-            var whole = config
-            whole.layers = config.layers.map { _ in plan.sourceGeometry }
-            original = whole
-        } else {
-            original = config
-        }
-        masks = try base.directory.flatMap { try PruningMasks.beside($0, of: config) }
-        if phase == .train, recipe.lora.mask != .none, masks == nil {
-            throw PruningError.noMasks(model: base.name, mask: recipe.lora.mask.rawValue)
-        }
+        trained = try TrainedBase(recipe, phase)
+        let base = trained.base, config = base.config
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
@@ -67,17 +47,6 @@ public struct TrainingInputs {
         }
     }
 
-    /// `trained_on`, else the newest result of an earlier phase in the run directory, else the model itself.
-    static func base(_ recipe: Recipe, _ phase: Recipe.Phase) throws -> ModelReference {
-        if let given = recipe.trainedOn { return try ModelReference.open(given) }
-        if let output = recipe.output {
-            let paths = RunPaths(output)
-            let results = phase == .align ? [paths.pruned] : [paths.quantized, paths.aligned, paths.pruned]
-            if let result = results.first(where: Checkpoint.hasWeights) { return try ModelReference.open(result) }
-        }
-        return try ModelReference.open(try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed)
-    }
-
     private static func sources(_ settings: TrainingSettings) throws -> [DataConfiguration.Source] {
         try settings.data.train.map { .init(path: $0.path, weight: $0.weight, format: try DatasetFormat.named($0.format.rawValue)) }
     }
@@ -87,7 +56,7 @@ public struct TrainingInputs {
     static func cachedSources(_ job: Job, phase: Recipe.Phase) throws -> [DataConfiguration.Source]? {
         let recipe = job.recipe
         let prepared = try job.world.together { () -> (sources: [DataConfiguration.Source], options: TokenCacheBuilder.Options)? in
-            let base = try base(recipe, phase), config = base.config
+            let base = try TrainedBase.open(recipe, phase), config = base.config
             let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
             guard let directory = settings.data.cache, let path = tokenizerPath(for: base, recipe) else { return nil }
             let tokenizer = try TokenizerLoader.load(path: path)

@@ -1,0 +1,37 @@
+import LoRAMEngine
+
+/// The last rank of a job with `parallel.coordinator: dedicated`. It holds no layers and belongs to no group of the ranks that compute:
+/// it keeps the run for them, and recovers the adapter of every commit while they go on.
+struct DedicatedCoordinator {
+    private let job: Job
+    private let link: CoordinatorLink
+
+    init(_ job: Job, _ link: CoordinatorLink) {
+        self.job = job
+        self.link = link
+    }
+
+    /// Returns when the ranks that compute have done their work and the last commit's adapter is there.
+    ///
+    /// - Throws: errors of what was asked, and of recovery. Either ends the job.
+    func serve() throws {
+        // Signals are for those who train.
+        RunSignals.install()
+        let ledger = RunLedger(job.recipe, pool: job.pool), recovery = CommitRecovery(job.recipe)
+        while true {
+            let request = try link.next(onIdle: recovery.check)
+            if case .end = request { break }
+            do {
+                let answer = try recovery.whileFilesRest { try ledger.perform(request) }
+                if request.isAnswered { try link.answer(answer) }
+            } catch {
+                if request.isAnswered { try link.answer(nil) }
+                throw error
+            }
+            if case .commit(let step, _, _, _) = request, ledger.directory.phase == .train {
+                recovery.add(step: step, states: ledger.directory.states)
+            }
+        }
+        try recovery.finish()
+    }
+}
