@@ -70,7 +70,7 @@ final class CommitRecovery: Sendable {
         // A later commit may have taken its place by now.
         guard FilePath.exists(directory) else { return }
         let output = try AdapterOutput(recipe, TrainedBase(recipe, .train)), paths = RunPaths(directory)
-        let reader = try StateReader(run: states.run, step: step)
+        let reader = try StateReader(directory: directory, manifest: StateManifest(directory: directory))
         let writer = try output.makeWriter(in: paths)
         let buffer = FloatBuffer(count: output.tensors.map { $0.shape.reduce(1, *) }.max() ?? 0)
         for (name, shape) in output.tensors {
