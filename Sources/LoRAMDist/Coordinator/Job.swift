@@ -83,7 +83,11 @@ public final class Job {
         layers: Int, allowsReplicas: (Int) -> Bool, memories: @escaping (ParallelDims) throws -> [StageMemory]
     ) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let choice = GridChoice(nodes: try NodeMap(world), layers: layers, memories: memories)
-        let dims = try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) }
+        return try makeGrid(try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) })
+    }
+
+    /// The communicators of a grid. All ranks call this.
+    func makeGrid(_ dims: ParallelDims) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let grid = try ProcessGrid(dims: dims, world: world)
         guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
         return (grid, seat)

@@ -31,8 +31,8 @@ extension Trainer {
     /// Stage and element count of every trained tensor, each stage computing the same from the partition.
     private func ownerStages() throws -> [String: (stage: Int, count: Int)] {
         var owners: [String: (stage: Int, count: Int)] = [:]
-        for (index, layers) in partition.layers.enumerated() {
-            let range = StageRange(layers: layers, isFirst: index == 0, isLast: index == partition.stages - 1)
+        for index in 0..<partition.stages {
+            let range = partition.range(stage: index)
             for tensor in ModelStage.trainedTensors(config: stage.config, range: range, training: settings.training) where tensor.tiedTo == nil {
                 owners[tensor.name] = (index, tensor.shape.reduce(1, *))
             }

@@ -53,9 +53,7 @@ public struct TrainingLayout: Sendable {
         return ModelCost(config: config, training: training, contextLength: settings.data.length, recompute: settings.recomputation == .full)
     }
 
-    public func range(stage: Int) -> StageRange {
-        StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1)
-    }
+    public func range(stage: Int) -> StageRange { partition.range(stage: stage) }
 
     public func capacity(stage: Int) -> StageCapacity {
         StageCapacity(

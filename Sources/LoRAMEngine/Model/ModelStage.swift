@@ -24,7 +24,7 @@ public final class ModelStage {
     /// Of a non-structurally pruned model, where they take part.
     let masks: StageMasks?
     private let pool: ThreadPool
-    private let weights: StageWeights
+    let weights: StageWeights
     private let workArena: Arena
     private var step: StepContext
     private let embedding_VD: WeightMatrix?
@@ -45,11 +45,22 @@ public final class ModelStage {
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
     /// - Parameter masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
-    public init(
+    public convenience init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
         storage: WeightStorage = WeightStorage(), seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
-        let config = source.config
+        let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
+        try self.init(
+            config: source.config, weights: weights, range: range, training: training, capacity: capacity, pool: pool, kernels: kernels, seed: seed,
+            masks: masks)
+    }
+
+    /// A stage of weights that have been loaded.
+    /// - Parameter arena: memory for its buffers that other stages use at other times, as large as `StageBuffers` says; nil: of its own.
+    init(
+        config: LlamaConfig, weights: StageWeights, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool,
+        kernels: ComputeKernels, seed: UInt64 = 0, masks: PruningMasks? = nil, arena sharedArena: Arena? = nil
+    ) throws {
         self.config = config
         self.range = range
         self.training = training
@@ -57,8 +68,6 @@ public final class ModelStage {
         self.pool = pool
         let stageMasks = try masks.map { try StageMasks($0, range: range) }
         self.masks = stageMasks
-
-        let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
         self.weights = weights
         layout = weights.layout
         parameters = weights.parameters
@@ -67,7 +76,8 @@ public final class ModelStage {
         let buffers = StageBuffers(
             config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
             hasMaskedProducts: masks != nil && training.lora != nil)
-        let arena = try Arena(buffers.arena)
+        let arena = try sharedArena ?? Arena(buffers.arena)
+        precondition(arena.byteCount >= buffers.arena.byteCount, "buffers of a smaller stage")
         workArena = arena
         workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
 
