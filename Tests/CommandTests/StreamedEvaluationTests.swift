@@ -17,7 +17,7 @@ import Testing
             let command = [
                 "evaluate", "--model", model, "--perplexity", project.texts, "--task", "piqa=\(task)", "--shots", "1", "--length", "64", "--json",
                 "--set", "batch.micro=2",
-            ] + (adapter ? ["--adapter", try project.adapter()] : [])
+            ] + (adapter ? ["--adapter", try Self.adapter(project)] : [])
             let resident = try CommandRun.run(command)
             #expect(resident.exitCode == 0, "\(resident.standardError)")
             for ranks in MPIRun.isAvailable ? [0, 2] : [0] {
@@ -26,6 +26,21 @@ import Testing
                 #expect(streamed.standardError.contains("layer by layer"))
             }
         }
+    }
+
+    /// Random factors on every site.
+    private static func adapter(_ project: Project) throws -> String {
+        let path = project.path("adapter"), config = Project.config()
+        guard !FilePath.exists(path) else { return path }
+        let lora = LoRAConfig(rank: 4, alpha: 8, targets: LinearSite.allCases)
+        let tensors = ModelStage.trainedTensors(config: config, range: .whole(config), training: .lora(lora)).map { (name: $0.name, shape: $0.shape) }
+        let writer = try AdapterWriter(path: path, lora: lora, tensors: tensors, baseModel: "base")
+        for (index, tensor) in tensors.enumerated() {
+            let values = (0..<tensor.shape.reduce(1, *)).map { 0.05 * Float(Int(RepeatableValues.bits(index, $0) % 2001) - 1000) / 1000 }
+            try writer.append(values, count: values.count, to: tensor.name)
+        }
+        try writer.finish()
+        return path
     }
 
     /// A model that needs more than it may take is streamed unasked; the peak stays where it is when the model gets four times as deep.
@@ -51,7 +66,7 @@ import Testing
         let model = try project.writeCheckpoint("base")
         for (more, status, word) in [
             (["--stream", "--set", "parallel.stages=2"], Int32(64), "parallel.stages"), (["--stream", "--memory", "0.001"], 64, "two layers"),
-            (["--memory", "0"], 64, "--memory"), (["--stream", "--memory", "0.3", "--spill", project.path("none")], 0, ""),
+            (["--memory", "0"], 64, "--memory"), (["--stream", "--memory", "0.3", "--spill", project.path("none")], 0, "layer by layer"),
         ] {
             let outcome = try CommandRun.run(["evaluate", "--model", model, "--perplexity", project.texts, "--length", "64"] + more)
             #expect(outcome.exitCode == status && outcome.standardError.contains(word), "\(outcome.standardError)")

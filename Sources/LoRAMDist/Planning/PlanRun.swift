@@ -78,18 +78,23 @@ public struct PlanRun: Sendable {
         alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps
         let cost = TrainingLayout.cost(config, TrainingSettings(recipe: recipe, phase: .align, tied: config.tiesWordEmbeddings))
         alignmentFlops = cost.total.total * Double(alignmentTokens)
-        scoring = try options.scoredTokens.map { tokens in
-            // `evaluate` computes plain weights in f32.
-            let rate = try options.gigaflops
-                ?? PlanSpeed.measureGigaflopsPerCore(compute: .f32, recomputation: .none, quantizes: false, threads: Machine.availableProcessorCount)
-            let original = model.original, length = min(settings.data.length, original.maxPositionCount)
-            let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
-            return try StreamedPlan(
-                config: original, lora: recipe.lora.config(tied: original.tiesWordEmbeddings), weights: WeightBytes(),
-                capacity: StageCapacity(tokens: recipe.batch.micro * length, positions: length), tokens: tokens, kernels: try ComputeKernels(type: .f32),
-                workers: cores, memoryByteCount: Int(Double(memory) * NodeMap.usableFraction), rate: rate * 1e9 * Double(cores),
-                disk: options.disk.map { $0 * 1e9 })
-        }
+        scoring = try Self.scoring(recipe, options, model.original, length: settings.data.length, cores: cores)
+    }
+
+    private static func scoring(
+        _ recipe: Recipe, _ options: Options, _ config: LlamaConfig, length: Int, cores: Int
+    ) throws -> StreamedPlan? {
+        guard let tokens = options.scoredTokens else { return nil }
+        // `evaluate` computes plain weights in f32.
+        let rate = try options.gigaflops
+            ?? PlanSpeed.measureGigaflopsPerCore(compute: .f32, recomputation: .none, quantizes: false, threads: Machine.availableProcessorCount)
+        let length = min(length, config.maxPositionCount)
+        let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
+        return try StreamedPlan(
+            config: config, lora: recipe.lora.config(tied: config.tiesWordEmbeddings), weights: WeightBytes(),
+            capacity: StageCapacity(tokens: recipe.batch.micro * length, positions: length), tokens: tokens, kernels: try ComputeKernels(type: .f32),
+            workers: cores, memoryByteCount: Int(Double(memory) * NodeMap.usableFraction), rate: rate * 1e9 * Double(cores),
+            disk: options.disk.map { $0 * 1e9 })
     }
 }
 

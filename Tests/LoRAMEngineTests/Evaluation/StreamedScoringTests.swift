@@ -62,7 +62,7 @@ import Testing
         #expect(throws: EvaluationError.self) { try streamed(fixture, adapter: nil, limit: 1 << 20) }
         #expect(throws: FileError.self) {
             try StreamedScoring(
-                model: .open(fixture.source.directory),
+                model: .open(fixture.source.directory), adapter: fixture.adapter,
                 settings: .init(
                     capacity: StageCapacity(tokens: fixture.tokenCapacity, positions: fixture.positionCapacity),
                     memoryByteCount: memory(fixture).least, spillDirectory: directory.path("missing")),
