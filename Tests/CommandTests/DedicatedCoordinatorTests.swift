@@ -52,6 +52,27 @@ struct DedicatedCoordinatorTests {
         #expect(!shared.names.contains("checkpoints/step-00000012/adapter"))
     }
 
+    /// The perplexity that `evaluate` finds afterwards, at every commit.
+    @Test func theFullModelIsScored() throws {
+        let data = [("data.evaluation", "[{name: texts, path: \(project.texts)}]"), ("evaluation.full_model", "checkpoint")]
+        let outcome = try CommandRun.run(command("run", Self.dedicated + data), ranks: 3)
+        #expect(outcome.exitCode == 0, "\(outcome.standardError)")
+        let run = RunOutput(path: project.path("run"))
+        var scores: [Int: Double] = [:]
+        for row in try run.evaluations().map({ try JSONValue.parse($0) }) {
+            if let value = row["eval/full/texts"]?.doubleValue { scores[row["step"]!.intValue!] = value }
+        }
+        // A commit that three others have followed before its turn came is not scored.
+        #expect(Set(scores.keys).isSubset(of: [2, 4, 6, 8, 10, 12]) && Set(scores.keys).isSuperset(of: [8, 10, 12]), "\(scores)")
+        let evaluated = try CommandRun.run(
+            ["evaluate", "--model", base, "--adapter", "\(run.path)/adapter", "--perplexity", project.texts, "--length", "64", "--json", "--set", "batch.micro=2"])
+        let expected = try #require(JSONValue.parse(evaluated.standardOutput)["perplexity"]?.doubleValue)
+        #expect(scores[12] == expected)
+
+        let refused = try CommandRun.run(command("other", data))
+        #expect(refused.exitCode == 64 && refused.ownErrorLines.count == 1 && refused.standardError.contains("dedicated"), "\(refused.standardError)")
+    }
+
     /// The coordinator is the last rank.
     @Test func aRunThatLostItsCoordinatorGoesOn() throws {
         #expect(try CommandRun.run(command("whole")).exitCode == 0)

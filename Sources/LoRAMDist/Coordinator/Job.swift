@@ -15,7 +15,8 @@ public final class Job {
     public let coordinator: Coordinator
     /// To a dedicated coordinator, or on it to rank 0.
     private let link: CoordinatorLink?
-    private let isDedicatedCoordinator: Bool
+    /// On a dedicated coordinator.
+    private let keepingLimits: FullModelScoring.Limits?
     private let watchdog: Watchdog
 
     /// Runs `body` on every rank of a job that computes, or in one process where nothing launched it. Errors end the whole job.
@@ -23,9 +24,9 @@ public final class Job {
     public static func run(recipeFile: String?, overrides: [String], forScoring: Bool = false, _ body: (Job) throws -> Void) throws {
         let runtime = try MPIRuntime.start()
         let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
-        if job.isDedicatedCoordinator, let link = job.link {
+        if let limits = job.keepingLimits, let link = job.link {
             job.watchdog.setLimit(seconds: 1e8)
-            try DedicatedCoordinator(job, link).serve()
+            try DedicatedCoordinator(job, link, limits).serve()
         } else {
             try body(job)
             if job.link != nil { try job.coordinator.tell(.end) }
@@ -57,21 +58,23 @@ public final class Job {
         recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()
         watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: all.rank, host: runtime.host)
-        let hasDedicated = recipe.parallel.coordinator == .dedicated, last = all.size - 1
-        isDedicatedCoordinator = hasDedicated && all.rank == last
-        if hasDedicated {
+        if recipe.parallel.coordinator == .dedicated {
             // A coordinator alone has nobody to compute.
             guard all.size > 1 else {
                 throw TopologyError.worldSizeMismatch(
                     stages: recipe.parallel.stages.given ?? 1, replicas: recipe.parallel.replicas.given ?? 1, dedicated: true, found: 1)
             }
             try RankAgreement.checkProgram(all, host: runtime.host)
-            world = try all.split(color: isDedicatedCoordinator ? 1 : 0, key: all.rank)!
+            let last = all.size - 1, isKeeping = all.rank == last, limits = try Self.keepingLimits(recipe, all)
+            world = try all.split(color: isKeeping ? 1 : 0, key: all.rank)!
+            link = isKeeping || all.rank == 0 ? CoordinatorLink(all, peer: isKeeping ? 0 : last, marker: marker) : nil
+            keepingLimits = isKeeping ? limits : nil
         } else {
             world = all
+            link = nil
+            keepingLimits = nil
         }
-        link = hasDedicated && (isDedicatedCoordinator || all.rank == 0) ? CoordinatorLink(all, peer: isDedicatedCoordinator ? 0 : last, marker: marker) : nil
-        pool = try Self.makePool(recipe, world, isKeeping: isDedicatedCoordinator)
+        pool = try keepingLimits.map { try ThreadPool(threadCount: $0.threadCount, spinning: false) } ?? Self.makePool(recipe, world)
         kernels = try Self.chooseKernels(recipe, world)
         coordinator = Coordinator(recipe, world: world, pool: pool, link: link)
     }
@@ -87,10 +90,17 @@ public final class Job {
         return try world.together { try ComputeKernels(type: type, name: names[common]) }
     }
 
+    /// Where others compute beside a dedicated coordinator, it leaves them the cores.
+    private static func keepingLimits(_ recipe: Recipe, _ all: Communicator) throws -> FullModelScoring.Limits {
+        let node = try all.splitByNode(), count = node.size
+        try node.free()
+        return .init(
+            threadCount: recipe.parallel.threads.given ?? (count == 1 ? Machine.availableProcessorCount : 1),
+            memoryByteCount: Int(Double(Machine.memoryByteCount) * NodeMap.usableFraction) / count)
+    }
+
     /// Threads of a rank: as many as the processors it may use, shared with the ranks beside it where they are not bound apart.
-    private static func makePool(_ recipe: Recipe, _ world: Communicator, isKeeping: Bool) throws -> ThreadPool {
-        // Others compute beside a dedicated coordinator, which only hashes files.
-        if isKeeping { return try ThreadPool(threadCount: 1, spinning: false) }
+    private static func makePool(_ recipe: Recipe, _ world: Communicator) throws -> ThreadPool {
         let node = try world.splitByNode()
         let available = Machine.availableProcessorCount, online = Machine.onlineProcessorCount, ranks = node.size
         try node.free()
@@ -111,7 +121,11 @@ public final class Job {
         layers: Int, allowsReplicas: (Int) -> Bool, memories: @escaping (ParallelDims) throws -> [StageMemory]
     ) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let choice = GridChoice(nodes: try NodeMap(world), layers: layers, memories: memories)
-        let dims = try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) }
+        return try makeGrid(try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) })
+    }
+
+    /// The communicators of a grid. All ranks call this.
+    func makeGrid(_ dims: ParallelDims) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let grid = try ProcessGrid(dims: dims, world: world)
         return (grid, grid.seat)
     }

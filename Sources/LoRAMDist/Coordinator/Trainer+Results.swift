@@ -49,8 +49,8 @@ extension Trainer {
     private func ownerStages() throws -> [String: (stage: Int, count: Int)] {
         let config = chunks[0].stage.config
         var owners: [String: (stage: Int, count: Int)] = [:]
-        for (index, layers) in partition.layers.enumerated() {
-            let range = StageRange(layers: layers, isFirst: index == 0, isLast: index == partition.stages - 1)
+        for index in 0..<partition.stages {
+            let range = partition.range(stage: index)
             for tensor in ModelStage.trainedTensors(config: config, range: range, training: settings.training) where tensor.tiedTo == nil {
                 owners[tensor.name] = (index % grid.dims.stages, tensor.shape.reduce(1, *))
             }

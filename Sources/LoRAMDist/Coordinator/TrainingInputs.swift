@@ -17,16 +17,29 @@ public struct TrainingInputs {
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
-        var configuration = DataConfiguration(
-            sources: try cached ?? Self.sources(settings),
-            template: try PromptTemplate.named(settings.data.template.rawValue), length: settings.data.length, packing: settings.data.packing,
-            shuffle: settings.data.shuffle, answersOnly: settings.data.answersOnly)
-        if settings.data.validation > 0 { configuration.validation = ValidationSplit(share: settings.data.validation, seed: recipe.seed) }
+        let configuration = try Self.configuration(settings, seed: recipe.seed, cached: cached)
         let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
         let eos = tokenizer?.eosTokenID ?? config.eosTokenIDs.first.map { Int32($0) }
         data = try TrainingData(
             configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos, eosTokenID: eos,
             seed: recipe.seed)
+        evaluation = try Self.evaluationSets(settings, configuration, tokenizer: tokenizer, config: config)
+    }
+
+    static func configuration(_ settings: TrainingSettings, seed: UInt64, cached: [DataConfiguration.Source]? = nil) throws -> DataConfiguration {
+        var configuration = DataConfiguration(
+            sources: try cached ?? Self.sources(settings),
+            template: try PromptTemplate.named(settings.data.template.rawValue), length: settings.data.length, packing: settings.data.packing,
+            shuffle: settings.data.shuffle, answersOnly: settings.data.answersOnly)
+        if settings.data.validation > 0 { configuration.validation = ValidationSplit(share: settings.data.validation, seed: seed) }
+        return configuration
+    }
+
+    /// `data.evaluation`, and what is held back of the training data.
+    static func evaluationSets(
+        _ settings: TrainingSettings, _ configuration: DataConfiguration, tokenizer: (any Tokenizer)?, config: LlamaConfig
+    ) throws -> [(name: String, data: EvaluationData)] {
+        let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
         var sets = try settings.data.evaluation.map { (name: $0.name, path: $0.path, format: try DatasetFormat.named($0.format.rawValue), split: ValidationSplit?.none) }
         if let split = configuration.validation {
             // One set a file; a single one is called `validation`.
@@ -35,7 +48,7 @@ public struct TrainingInputs {
                 (name: sources.count == 1 ? "validation" : "validation-\(index + 1)", path: source.path, format: source.format, split: split)
             }
         }
-        evaluation = try sets.map { set in
+        return try sets.map { set in
             var evaluated = EvaluationData.Configuration(
                 path: set.path, format: set.format, template: configuration.template, answersOnly: configuration.answersOnly,
                 length: configuration.length)

@@ -17,7 +17,8 @@ public struct NodeMap: Sendable, Equatable {
     }
 
     /// All ranks of `world` call this: the job's own nodes. Where ranks of a node see different limits the smallest counts.
-    public init(_ world: Communicator) throws {
+    /// - Parameter rankByteCount: of memory that each rank may plan with, if that is less than its share of the node.
+    public init(_ world: Communicator, rankByteCount: Int? = nil) throws {
         let node = try world.splitByNode()
         // The smallest of both, as the largest of their negatives.
         let leader = -(try node.allReduce(Int64(-world.rank), .max)), memory = -(try node.allReduce(Int64(-Machine.memoryByteCount), .max))
@@ -25,7 +26,16 @@ public struct NodeMap: Sendable, Equatable {
         let all: [Int64] = try world.allGather([leader, memory])
         let leaders = (0..<world.size).map { all[2 * $0] }, unique = Array(Set(leaders)).sorted()
         nodes = leaders.map { unique.firstIndex(of: $0)! }
-        memoryByteCounts = unique.map { Int(all[2 * Int($0) + 1]) }
+        memoryByteCounts = unique.map { leader in
+            let ranks = leaders.count { $0 == leader }
+            let given = rankByteCount.map { Int((Double($0 * ranks) / Self.usableFraction).rounded(.up)) } ?? .max
+            return min(Int(all[2 * Int(leader) + 1]), given)
+        }
+    }
+
+    /// A rank's share of its node's memory.
+    func usableByteCount(ofRank rank: Int) -> Int {
+        Int(Double(memoryByteCounts[nodes[rank]]) * Self.usableFraction) / nodes.count { $0 == nodes[rank] }
     }
 
     public var worldSize: Int { nodes.count }
