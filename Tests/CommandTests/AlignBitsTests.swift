@@ -83,8 +83,9 @@ struct AlignBitsTests {
                         ("alignment.batch.micro", "1"), ("alignment.schedule.steps", "1"), ("compute.type", type),
                     ]))
             #expect(outcome.exitCode == 0, "\(outcome.standardError)")
-            let line = try #require(outcome.standardError.firstMatch(of: #/optimizer state: ([\d,]+) bytes/#))
-            return try #require(Double(line.1.filter { $0 != "," }))
+            let match = try #require(outcome.standardError.firstMatch(of: #/optimizer state: ([\d,]+) bytes/#))
+            let digits = match.1.split(separator: ",").joined()
+            return try #require(Double(digits) as Double?)
         }
         let whole = try bytes(1)
         #expect(abs(whole / Double(parameters * (type == "f32" ? 8 : 12)) - 1) < 0.01)
