@@ -50,6 +50,7 @@ public enum EvaluationRun {
     }
 
     private static func score(_ job: Job, _ subject: Subject, _ settings: Settings) throws -> EvaluationReport {
+        try job.stage([subject.model, subject.adapter, settings.perplexity?.path] + settings.tasks.flatMap { [$0.path, $0.fewShotPath] })
         job.marker.mark("reading model and data")
         let inputs = try job.world.together { try open(job, subject, settings) }
         let config = inputs.model.config
@@ -70,15 +71,13 @@ public enum EvaluationRun {
                         kernels: job.kernels, workers: job.pool.threadCount)
                 }
             })
-        let stageIndex = seat.position.stage
+        let stageIndex = seat.position.stage, partition = try job.world.together { try cost.partition(stages: grid.dims.stages) }
+        let range = StageRange(layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1)
+        try job.stage(tensorsOf: [inputs.model.directory, subject.adapter], for: [range], config: config)
         let storage = try StageStorage.resolve(job.recipe, model: inputs.model, quantizes: false, seat: seat)
         let stage = try job.world.together {
-            let partition = try cost.partition(stages: grid.dims.stages)
             let stage = try ModelStage(
-                source: inputs.model.source,
-                range: StageRange(
-                    layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
+                source: inputs.model.source, range: range, training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }
@@ -94,24 +93,29 @@ public enum EvaluationRun {
     }
 
     private static func open(_ job: Job, _ subject: Subject, _ settings: Settings) throws -> Inputs {
-        let model = try ModelReference.open(subject.model, syntheticSeed: subject.syntheticSeed)
+        let storage = job.storage, model = try ModelReference.open(storage.local(subject.model), syntheticSeed: subject.syntheticSeed)
         let config = model.config
         guard settings.length <= config.maxPositionCount else {
             throw TrainingError.windowBeyondPositions(key: "--length", length: settings.length, positions: config.maxPositionCount)
         }
-        let adapter = try subject.adapter.map { try Adapter(directory: $0) }
+        let adapter = try subject.adapter.map { try Adapter(directory: storage.local($0)) }
         try adapter?.validate(for: config)
         let masks = try adapter.flatMap { try AdapterMask.masks(of: $0, config: config) }
         let tokenizer = try TrainingInputs.tokenizer(for: model, job.recipe)
-        let perplexity = try settings.perplexity.map {
-            try EvaluationData(
-                configuration: $0, tokenizer: tokenizer, vocabularySize: config.vocabularySize,
+        let perplexity = try settings.perplexity.map { given in
+            var configuration = given
+            configuration.path = storage.local(given.path)
+            return try EvaluationData(
+                configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize,
                 bosTokenID: tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) })
         }
         let tasks = try settings.tasks.map {
             guard let tokenizer else { throw EvaluationError.needsTokenizer(model: subject.model) }
+            var task = $0
+            task.path = storage.local(task.path)
+            task.fewShotPath = task.fewShotPath.map(storage.local)
             return try ChoiceData(
-                $0, tokenizer: tokenizer, vocabularySize: config.vocabularySize, batchTokens: settings.microBatchSize * settings.length)
+                task, tokenizer: tokenizer, vocabularySize: config.vocabularySize, batchTokens: settings.microBatchSize * settings.length)
         }
         return Inputs(model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks)
     }

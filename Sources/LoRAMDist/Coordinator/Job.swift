@@ -5,10 +5,12 @@ import LoRAMEngine
 public final class Job {
     public let runtime: MPIRuntime
     public let marker: ProgressMarker
+    /// With the paths by which this rank finds the files.
     public let recipe: Recipe
     public let pool: ThreadPool
     /// The same set on every rank: the best that all have, or the recipe's.
     public let kernels: ComputeKernels
+    let storage: JobStorage
     private let watchdog: Watchdog
 
     public var world: Communicator { runtime.world }
@@ -21,6 +23,7 @@ public final class Job {
         try body(job)
         job.watchdog.stop()
         try runtime.finish()
+        job.storage.close()
     }
 
     /// Runs a command that needs one process: alone, or on rank 0 of a job while the others wait.
@@ -43,9 +46,14 @@ public final class Job {
         var own: Recipe?
         try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
         let text = try world.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
-        recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
+        let given = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()
-        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: world.rank, host: runtime.host)
+        let node = try world.splitByNode(), heartbeats = NodeHeartbeats(node: node)
+        watchdog = Watchdog(
+            marker: marker, limitSeconds: Double(given.watchdogSeconds), rank: world.rank, host: runtime.host, heartbeats: heartbeats)
+        storage = try JobStorage(world, node: node, mode: given.parallel.storage, path: given.output ?? given.model, marker: marker)
+        try node.free()
+        recipe = try storage.localized(given)
         pool = try Self.makePool(recipe, world)
         kernels = try Self.chooseKernels(recipe, world)
     }
@@ -87,6 +95,27 @@ public final class Job {
         let grid = try ProcessGrid(dims: dims, world: world)
         guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
         return (grid, seat)
+    }
+
+    /// All ranks call this before they open files or directories, which hosts without common storage then get: see `JobStorage`.
+    func stage(_ paths: [String?]) throws {
+        guard storage.isLocal else { return }
+        marker.mark("sending files to the hosts")
+        try awaitingRankZero { try storage.stage(paths.compactMap(\.self)) }
+    }
+
+    /// All ranks call this before they read tensors of these directories: each gets those of its stages.
+    func stage(tensorsOf directories: [String?], for ranges: [StageRange], config: LlamaConfig) throws {
+        guard storage.isLocal else { return }
+        marker.mark("sending weights to the hosts")
+        try awaitingRankZero { try storage.fill(directories.compactMap(\.self), for: ranges, tied: config.tiesWordEmbeddings) }
+    }
+
+    /// Hosts get their files one after the other: all but rank 0, which always moves, wait unwatched.
+    private func awaitingRankZero(_ body: () throws -> Void) throws {
+        if world.rank > 0 { watchdog.setLimit(seconds: 1e8) }
+        try body()
+        try waitForOthers()
     }
 
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;

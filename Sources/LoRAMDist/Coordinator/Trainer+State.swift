@@ -7,13 +7,17 @@ extension Trainer {
     ///
     /// Replica 0 of every stage writes its tensors; the coordinator writes the manifest last and renames. Returns when the commit is there.
     /// - Parameter fingerprint: the coordinator's, nil on the others.
-    public func save(step: Int, tokenCount: Int, states: StateDirectory, fingerprint: RecipeFingerprint?) throws {
+    func save(step: Int, tokenCount: Int, states: StateDirectory, fingerprint: RecipeFingerprint?, storage: JobStorage) throws {
         marker.mark("saving the training state")
         if grid.isCoordinator { try states.begin(step: step) }
         try seat.training.barrier()
+        var record: ShardRecord?, directory = states.temporaryPath(step: step)
         if seat.position.replica == 0 {
-            let record = try StateWriter.writeShard(
-                directory: states.temporaryPath(step: step), index: seat.position.stage, tensors: ownedStateTensors())
+            try storage.prepare(directory)
+            record = try StateWriter.writeShard(directory: directory, index: seat.position.stage, tensors: ownedStateTensors())
+        }
+        try storage.bringBack(record.map { ["\(directory)/\($0.file)"] } ?? [], in: seat.training)
+        if let record {
             let records = try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)
             if let records, let fingerprint {
                 try states.commit(
@@ -30,8 +34,9 @@ extension Trainer {
     /// All ranks call this: takes values and moments from a state, whatever grid wrote it.
     ///
     /// - Throws: `CheckpointStateError` for damaged or other tensors.
-    public func restore(_ state: StateReader) throws {
-        try state.verify(part: seat.training.rank, of: seat.training.size)
+    func restore(_ state: StateReader, _ storage: JobStorage) throws {
+        // Who has parts of the files only cannot hash them.
+        if let (part, parts) = storage.share(in: seat.training) { try state.verify(part: part, of: parts) }
         for tensor in stage.layout.tensors {
             let name = tensor.tiedTo ?? tensor.name
             try state.copy(StateName.value(of: name), shape: tensor.shape, into: stage.parameters + tensor.offset)

@@ -67,6 +67,13 @@ public struct TrainingInputs {
         }
     }
 
+    /// What a phase reads, as far as it is there.
+    static func paths(_ recipe: Recipe, _ phase: Recipe.Phase) -> [String?] {
+        let data = phase == .align ? recipe.alignment.data : recipe.data, results = recipe.output.map { RunPaths($0) }
+        return [recipe.trainedOn, recipe.model, recipe.lora.initAdapter, results?.pruned, results?.aligned, results?.quantized]
+            + data.train.map(\.path) + data.evaluation.map(\.path)
+    }
+
     /// `trained_on`, else the newest result of an earlier phase in the run directory, else the model itself.
     static func base(_ recipe: Recipe, _ phase: Recipe.Phase) throws -> ModelReference {
         if let given = recipe.trainedOn { return try ModelReference.open(given) }

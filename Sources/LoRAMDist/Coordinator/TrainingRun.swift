@@ -39,6 +39,7 @@ public struct TrainingRun {
         job.marker.mark("reading model and data")
         let output = try world.together { try recipe.requiredOutput() }
         paths = RunPaths(output)
+        try job.stage(TrainingInputs.paths(recipe, phase))
         let cached = try TrainingInputs.cachedSources(job, phase: phase)
         let inputs = try world.together {
             try TrainingInputs(recipe: recipe, phase: phase, cached: cached) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
@@ -59,6 +60,9 @@ public struct TrainingRun {
                 return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
                     weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
             })
+        let layout = try world.together { try TrainingLayout(config: config, settings: settings, dims: grid.dims) }
+        let ranges = [layout.range(stage: seat.position.stage)]
+        try job.stage(tensorsOf: [inputs.base.directory, recipe.lora.initAdapter], for: ranges, config: config)
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
@@ -74,10 +78,13 @@ public struct TrainingRun {
         firstStep = Int(resumed) + 1
         tokenCount = 0
         if resumed > 0 {
-            let trainer = trainer, run = paths.run
+            let trainer = trainer, run = paths.run, storage = job.storage
+            let committed = [paths.states.committedPath(step: Int(resumed))]
+            try job.stage(committed)
+            try job.stage(tensorsOf: committed, for: ranges, config: config)
             tokenCount = try world.together {
                 let state = try StateReader(run: run, step: Int(resumed))
-                try trainer.restore(state)
+                try trainer.restore(state, storage)
                 return state.manifest.position.tokenCount
             }
         }
@@ -134,7 +141,8 @@ public struct TrainingRun {
             if commits {
                 try directory?.metrics.sync()
                 try trainer.save(
-                    step: step, tokenCount: tokenCount, states: paths.states, fingerprint: job.recipe.fingerprint(of: settings.phase))
+                    step: step, tokenCount: tokenCount, states: paths.states, fingerprint: job.recipe.fingerprint(of: settings.phase),
+                    storage: job.storage)
             }
             if request == .checkpoint { job.note("checkpoint of update \(step) written, as SIGUSR1 asked") }
             if request == .stop, step < steps {

@@ -5,17 +5,20 @@ import Synchronization
 /// A thread that ends the process, and with it the job, when nothing moves for a set time: no rank ever hangs.
 ///
 /// It prints rank, host and last action and leaves with `_exit(75)`: under MPI_THREAD_FUNNELED only the main thread may call
-/// MPI_Abort, and mpirun ends a job in which a rank exits with an error.
+/// MPI_Abort, and mpirun ends a job in which a rank exits with an error. Where a process of the same node was stopped, it names that one:
+/// the others only wait for it.
 public final class Watchdog: Sendable {
     private let marker: ProgressMarker
     private let rank: Int
     private let host: String
+    private let heartbeats: NodeHeartbeats?
     private let limitNanoseconds: Atomic<UInt64>
     private let isStopped = Atomic<Bool>(false)
 
-    /// Starts to watch. `limitSeconds`: the recipe's `watchdog_seconds`.
-    public init(marker: ProgressMarker, limitSeconds: Double, rank: Int, host: String) {
+    /// Starts to watch. `limitSeconds`: the recipe's `watchdog_seconds`. `heartbeats`: of the ranks of this node.
+    public init(marker: ProgressMarker, limitSeconds: Double, rank: Int, host: String, heartbeats: NodeHeartbeats? = nil) {
         self.marker = marker
+        self.heartbeats = heartbeats
         self.rank = rank
         self.host = host
         limitNanoseconds = Atomic(Self.nanoseconds(limitSeconds))
@@ -49,6 +52,7 @@ public final class Watchdog: Sendable {
             var time = timespec(tv_sec: Int(interval / 1_000_000_000), tv_nsec: Int(interval % 1_000_000_000))
             nanosleep(&time, nil)
             let now = monotonicNanoseconds()
+            heartbeats?.beat("\(marker.lastAction)")
             let ticks = marker.ticks
             if ticks != seenTicks {
                 seenTicks = ticks
@@ -63,9 +67,21 @@ public final class Watchdog: Sendable {
     }
 
     private func expire(_ limit: UInt64) -> Never {
-        let seconds = String(format: "%g", Double(limit) / 1e9)
-        MPIRuntime.printLine(
-            "rank \(rank) on \(host): nothing has moved for \(seconds) s; last action: \(marker.lastAction)")
+        let silent = { [self] in heartbeats?.silence(longerThan: max(Self.silentSeconds, Double(limit) / 2e9)) }
+        // Who sees the cause speaks first; those who only wait would name each other.
+        if silent() == nil { usleep(Self.deferenceMicroseconds) }
+        if let silence = silent() {
+            MPIRuntime.printLine(
+                "rank \(silence.rank) on \(host) has not run for \(Int(silence.seconds)) s, as a stopped process; its last action: \(silence.lastAction)")
+        } else {
+            let seconds = String(format: "%g", Double(limit) / 1e9)
+            MPIRuntime.printLine("rank \(rank) on \(host): nothing has moved for \(seconds) s; last action: \(marker.lastAction)")
+        }
         _exit(ExitStatus.stalled.rawValue)
     }
+
+    /// A watchdog that runs says so every second.
+    private static let silentSeconds = 3.0
+    /// Watchdogs look once a second.
+    private static let deferenceMicroseconds: UInt32 = 1_500_000
 }

@@ -16,7 +16,6 @@ enum UnsupportedFeatures {
             },
             Row(key: "parallel.chunks", supported: "1") { $0.parallel.chunks > 1 ? "\($0.parallel.chunks)" : nil },
             Row(key: "parallel.coordinator", supported: "shared") { refuse($0.parallel.coordinator, unless: [.shared]) },
-            Row(key: "parallel.storage", supported: "auto or shared") { refuse($0.parallel.storage, unless: [.auto, .shared]) },
         ] + training("", evaluation: { $0.evaluation })
         + training("alignment.", evaluation: { $0.alignment.evaluation })
 

@@ -32,6 +32,9 @@ final class LayerWalk {
         kernels = try ComputeKernels(type: .f32, name: job.kernels.name)
         let hidden = source.config.hiddenSize
         streams = sequences.map { FloatBuffer(count: $0.tokenCount * hidden) }
+        let stage = seat.position.stage
+        let range = StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == partition.stages - 1)
+        try job.stage(tensorsOf: [model.directory], for: [range], config: source.config)
         job.pool.setPoll(
             { Unmanaged<ProgressMarker>.fromOpaque($0!).takeUnretainedValue().touch() }, context: Unmanaged.passUnretained(job.marker).toOpaque())
     }

@@ -12,6 +12,7 @@ public enum PruningJob {
             try job.world.onRoot { report = try PruningRun.run(job.recipe, output: output) }
             return report
         }
+        try job.stage([job.recipe.model, job.recipe.pruning.calibration.path])
         job.marker.mark("reading model and data")
         let inputs = try job.world.together { try Inputs(job, output: output) }
         return try job.recipe.pruning.method.isStructured ? runStructured(job, inputs, output) : runSparse(job, inputs, output)
