@@ -14,7 +14,7 @@ struct FileStream {
     ///
     /// - Parameter target: where a receiver has the file.
     /// - Throws: `FileError`, `MPIError`.
-    func send(_ files: [StagedFile], target: (String) -> String) throws {
+    func send(_ files: [StagingPlan.File], target: (String) -> String) throws {
         let buffers = (0..<2).map { _ in ByteBuffer(count: Self.pieceByteCount) }
         for file in files {
             let chain = [0] + file.receivers

@@ -49,7 +49,7 @@ struct StagingPlan: Codable {
 extension StageRange {
     /// Whether a stage reads a tensor: a weight, its parts in 4 bit, its mask, its adapter's factors or its training state. A name that
     /// speaks of no layer, embedding or head is taken for everybody's.
-    func needs(tensor name: String, tied: Bool) -> Bool {
+    package func needs(tensor name: String, tied: Bool) -> Bool {
         if let match = name.firstMatch(of: /layers\.(\d+)\./), let layer = Int(match.output.1) { return layers.contains(layer) }
         if name.contains("embed_tokens") { return isFirst || (tied && isLast) }
         if name.contains("lm_head") || name.contains("model.norm.") { return isLast }
