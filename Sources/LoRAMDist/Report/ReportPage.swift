@@ -43,13 +43,13 @@ public struct ReportPage: Sendable {
     private func section(_ phase: Recipe.Phase) -> String {
         let present = runs.enumerated().filter { $0.element.series[phase] != nil }
         guard !present.isEmpty else { return "" }
-        func chart(_ title: String, _ key: String) -> String {
-            LineChart(title: title, curves: present.compactMap { index, run in run.series(phase, key).map { (index, $0) } }).svg
+        func chart(_ title: String, _ key: String, fromZero: Bool = false) -> String {
+            LineChart(title: title, curves: present.compactMap { index, run in run.series(phase, key).map { (index, $0) } }, fromZero: fromZero).svg
         }
         let evaluations = Set(present.flatMap { $0.element.series[phase]!.keys.filter { $0.hasPrefix("eval/") } }).sorted()
         let charts = chart("loss", "loss") + evaluations.map { chart("perplexity, \($0.dropFirst(5))", $0) }.joined()
-            + chart("learning rate", "learning_rate") + chart("gradient norm", "grad_norm") + chart("tokens/s", "tokens_per_second")
-            + chart("peak memory of the largest rank, MiB", "peak_rss_mib")
+            + chart("learning rate", "learning_rate") + chart("gradient norm", "grad_norm") + chart("tokens/s", "tokens_per_second", fromZero: true)
+            + chart("peak memory of the largest rank, MiB", "peak_rss_mib", fromZero: true)
         let pipelines = present.compactMap { _, run in run.plan(phase).map { pipeline(run, $0) } }.joined()
         return "<section><h2>\(phase == .align ? "Alignment" : "Adapter training")</h2>\(table(phase, present.map { $0 }, evaluations))"
             + "<div class=\"charts\">\(charts)</div>\(pipelines)</section>"

@@ -25,15 +25,15 @@ struct StudyChart {
             }
         }
         let values = marks.flatMap(\.results.losses) + (study.lora?.losses ?? [])
-        guard let least = values.min(), let most = values.max(), !study.methods.isEmpty else { return "" }
-        let margin = max((most - least) * 0.06, 1e-6), low = least - margin, high = most + margin
+        guard !values.isEmpty, !study.methods.isEmpty else { return "" }
+        let axis = ChartAxis(values)
         let groupWidth = (Self.width - Self.left - Self.right) / Double(study.methods.count)
-        func y(_ value: Double) -> Double { Self.top + (high - value) / (high - low) * (Self.height - Self.top - Self.bottom) }
+        func y(_ value: Double) -> Double { Self.top + (1 - axis.place(value)) * (Self.height - Self.top - Self.bottom) }
         var body = ""
-        for part in 0...4 {
-            let value = low + (high - low) * Double(part) / 4, line = Markup.number(y(value))
+        for value in axis.ticks {
+            let line = Markup.number(y(value))
             body += "<line class=\"grid\" x1=\"\(Self.left)\" x2=\"\(Self.width - Self.right)\" y1=\"\(line)\" y2=\"\(line)\"/>"
-            body += "<text x=\"\(Self.left - 6)\" y=\"\(line)\" dy=\"4\" text-anchor=\"end\">\(Formatting.fixed(value, decimals: 2))</text>"
+            body += "<text x=\"\(Self.left - 6)\" y=\"\(line)\" dy=\"4\" text-anchor=\"end\">\(axis.label(value))</text>"
         }
         if let lora = study.lora {
             let line = y(lora.mean)
