@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # Which parts of LoRAM matter: the comparison of figure 6 of arXiv 2502.13533 on a small model that is trained here (`make study`).
 #
-# For each seed: pre-train a base on stories. Prune it in four ways: rand and stru (65 % of every layer but the first and the last), semi
-# (4:8) and unst (55 %). Align each for a tenth of the pre-training, or not. Train an adapter for instructions on each of the eight, and
-# on the base itself (LoRA), once with every learning rate of the list. Then two arms of each of the eight: the adapter recovered, on the
-# base (LoRAM), and without recovery, on the pruned model. An arm's learning rate is the best on validation texts; test texts are scored
-# once, with that one. Also scored: the base, and the pruned models without an adapter.
+# For each seed: pre-train a base on stories and on half of the instructions, which it sees without the template. Prune it in four ways: rand
+# and stru (65 % of every layer but the first and the last), semi (4:8) and unst (55 %). Align each for a tenth of the pre-training, or not.
+# Train an adapter for the other half of the instructions on each of the eight, and on the base itself (LoRA), once with every learning rate
+# of the list. Then two arms of each of the eight: the adapter recovered, on the base (LoRAM), and without recovery, on the pruned model. An
+# arm's learning rate is the best on validation texts; test texts are scored once, with that one. Also scored: the base, and the pruned
+# models without an adapter.
 #
 # Results: study.jsonl, a row an arm and seed; study.md, the table; report.html, with the plot. What is done is not done again.
-# Environment: STUDY_RUN, where results go (default runs/study); STUDY_SEEDS (default "1 2 3"); STUDY_RATES (default "1.0e-3 2.5e-3 5.0e-3
-# 1.0e-2"); STUDY_JOBS, trainings side by side, a thread each (default: the processors); STUDY_TEXTS, a directory with stories.jsonl
-# (`text`), instructions.jsonl and instructions.heldout.jsonl (Alpaca's fields) in place of the demo's texts.
+# Environment: STUDY_RUN, where results go (default runs/study); STUDY_SEEDS (default "1 2 3"); STUDY_RATES (default "5.0e-3 1.0e-2
+# 2.0e-2 4.0e-2"); STUDY_JOBS, trainings side by side, a thread each (default: the processors); STUDY_TEXTS, a directory with
+# stories.jsonl (`text`), instructions.jsonl and instructions.heldout.jsonl (Alpaca's fields) in place of the demo's texts; STUDY_PROGRAM.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-program=.build/release/loram-mpi
-export STUDY_RUN=${STUDY_RUN:-runs/study} STUDY_SEEDS=${STUDY_SEEDS:-1 2 3} STUDY_RATES=${STUDY_RATES:-1.0e-3 2.5e-3 5.0e-3 1.0e-2}
+program=${STUDY_PROGRAM:-.build/release/loram-mpi}
+export STUDY_RUN=${STUDY_RUN:-runs/study} STUDY_SEEDS=${STUDY_SEEDS:-1 2 3} STUDY_RATES=${STUDY_RATES:-5.0e-3 1.0e-2 2.0e-2 4.0e-2}
 export STUDY_TEXTS=${STUDY_TEXTS:-cluster/demo/texts}
 run=$STUDY_RUN texts=$STUDY_TEXTS
 methods=(rand stru semi unst)
@@ -27,7 +28,7 @@ quietly() { "$@" </dev/null >>"$run/log.txt" 2>&1 || { echo "study: failed: $*; 
 align() {
     local seed=$1 output=$2 settings=() setting
     shift 2
-    for setting in "seed=$seed" "alignment.data.train.0.path=$texts/stories.jsonl" "$@"; do settings+=(--set "$setting"); done
+    for setting in "seed=$seed" "alignment.data.train.0.path=$texts/stories.jsonl" "alignment.data.train.1.path=$run/knowledge.jsonl" "$@"; do settings+=(--set "$setting"); done
     quietly "$program" align --recipe cluster/study/base.yaml --set "output=$output" "${settings[@]}" --resume=auto
 }
 
@@ -48,7 +49,7 @@ prune() {
     [ -e "$pruned" ] || quietly "$program" prune --model "$run/$seed/base/aligned" --output "$pruned" --method "$method" "${arguments[@]}" \
         --seed "$seed" --calibration "$texts/stories.jsonl" --set parallel.threads=1
     [ -e "$run/$seed/$method/aligned" ] || align "$seed" "$run/$seed/$method" "trained_on=$pruned" alignment.schedule.steps=20 \
-        alignment.schedule.warmup_steps=2 alignment.optimizer.learning_rate=1.0e-3
+        alignment.schedule.warmup_steps=2 alignment.optimizer.learning_rate=5.0e-4
 }
 
 # score FILE LABEL=MODEL[+ADAPTER]...: lines "label nll perplexity tokens".
@@ -116,8 +117,8 @@ fi
 mkdir -p "$run"
 STUDY_STARTED=$(date +%s)
 export STUDY_STARTED
-# Every eighth instruction chooses the learning rates and is never trained on.
-awk -v folder="$run" '{ print > (folder (NR % 8 ? "/train.jsonl" : "/validation.jsonl")) }' "$texts/instructions.jsonl"
+# Every second instruction is for pre-training; of the others every eighth chooses the learning rates and is never trained on.
+awk -v folder="$run" '{ print > (folder (NR % 2 == 0 ? "/knowledge.jsonl" : NR % 16 == 15 ? "/validation.jsonl" : "/train.jsonl")) }' "$texts/instructions.jsonl"
 
 # in_parallel: runs the tasks on standard input, a line each.
 in_parallel() { xargs -P "${STUDY_JOBS:-$(nproc)}" -L 1 cluster/study/run.sh task; }
