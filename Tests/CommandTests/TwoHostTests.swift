@@ -20,7 +20,7 @@ struct TwoHostTests {
         try """
         model: \(model)
         output: \(project.path(output))
-        pruning: {method: stru, ratio: 0.5, keep_first: 1, keep_last: 1, calibration: {path: \(project.texts), samples: 8, length: 32}}
+        pruning: {method: stru, ratio: 0.5, keep_first: 1, keep_last: 1, calibration: {path: \(project.texts), samples: 6, length: 16}}
         alignment:
           data: {train: [{path: \(project.texts)}], length: 32}
           batch: {global: 8, micro: 2}
@@ -74,18 +74,20 @@ struct TwoHostTests {
         let resumed = try hosts.runProgram(command)
         #expect(resumed.exitCode == 0 && resumed.standardError.contains("train: goes on where it was cut off"), "\(resumed.standardError)")
         try expectSame("apart", whole)
-        #expect(Self.stagingDirectories.isEmpty, "\(Self.stagingDirectories)")
+        #expect(stagingDirectories.isEmpty, "\(stagingDirectories)")
     }
 
-    static var stagingDirectories: [String] {
-        ((try? FileManager.default.contentsOfDirectory(atPath: "/tmp")) ?? []).filter { $0.hasPrefix("loram-mpi-\(getuid())-") }.map { "/tmp/\($0)" }
+    /// What hosts keep of the project.
+    var stagingDirectories: [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/tmp")) ?? []).filter { $0.hasPrefix("loram-mpi-\(getuid())-") }
+            .map { "/tmp/\($0)\(project.directory.path)" }.filter { FileManager.default.fileExists(atPath: $0) }
     }
 
     /// Allocated blocks of a file that a host was given, relative to the file's size.
     func storedShare(of path: String) -> Double? {
-        for directory in Self.stagingDirectories {
+        for directory in stagingDirectories {
             var info = stat()
-            if stat(directory + path, &info) == 0, info.st_size > 0 { return Double(info.st_blocks) * 512 / Double(info.st_size) }
+            if stat("\(directory)/\(path.dropFirst(project.directory.path.count + 1))", &info) == 0, info.st_size > 0 { return Double(info.st_blocks) * 512 / Double(info.st_size) }
         }
         return nil
     }
