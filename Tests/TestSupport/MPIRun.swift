@@ -57,8 +57,8 @@ public enum MPIRun {
         }
 
         private static func isRank(_ rank: Int, of program: String, _ pid: pid_t) -> Bool {
-            let name = (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) ?? ""
-            guard name.trimmingCharacters(in: .whitespacesAndNewlines) == program else { return false }
+            let file = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? ""
+            guard file.hasSuffix("/\(program)") else { return false }
             let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
             return environment.split(separator: 0).contains { $0.elementsEqual("OMPI_COMM_WORLD_RANK=\(rank)".utf8) }
         }

@@ -5,7 +5,7 @@
 #   two-hosts.sh check                  exits 0 where such hosts can be made
 #   two-hosts.sh up DIR [HIDDEN]        makes them; DIR gets keys, `hostfile` (two slots each) and `env`; the second does not see HIDDEN
 #   two-hosts.sh run DIR COMMAND...     runs a command on the first host, Open MPI set up for the two
-#   two-hosts.sh cut DIR                pulls the cable
+#   two-hosts.sh cut DIR                pulls the cable out of the second
 #   two-hosts.sh down DIR               removes all of it, with whatever runs there
 set -euo pipefail
 
@@ -76,7 +76,7 @@ run() {
 
 cut() {
     names
-    ip -n "$a" link set cable0 down
+    ip -n "$b" link set cable0 down
 }
 
 down() {

@@ -47,14 +47,17 @@ public final class NodeHeartbeats: Sendable {
         slot.storeBytes(of: monotonicNanoseconds(), as: UInt64.self)
     }
 
-    /// The rank that has been silent longest, if that is longer than `seconds`.
-    public func silence(longerThan seconds: Double) -> Silence? {
+    /// The rank that has been silent longest, if that is longer than `seconds`, and whether it falls to this rank to say so: to the first
+    /// of those that run.
+    public func silence(longerThan seconds: Double) -> (of: Silence, isOursToTell: Bool)? {
         let now = monotonicNanoseconds()
-        return ranks.indices.map { index in
+        let all = ranks.indices.map { index in
             let slot = slot(index), beat = slot.load(as: UInt64.self)
             let bytes = UnsafeRawBufferPointer(start: slot + Self.textOffset, count: Self.slotByteCount - Self.textOffset).prefix { $0 != 0 }
             return Silence(
                 rank: ranks[index], seconds: now > beat ? Double(now - beat) / 1e9 : 0, lastAction: String(decoding: bytes, as: UTF8.self))
-        }.filter { $0.seconds > seconds }.max { $0.seconds < $1.seconds }
+        }
+        guard let longest = all.filter({ $0.seconds > seconds }).max(by: { $0.seconds < $1.seconds }) else { return nil }
+        return (longest, all.firstIndex { $0.seconds <= seconds } == member)
     }
 }

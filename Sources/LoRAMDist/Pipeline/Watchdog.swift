@@ -48,11 +48,11 @@ public final class Watchdog: Sendable {
         var lastLook = monotonicNanoseconds()
         while !isStopped.load(ordering: .relaxed) {
             let limit = limitNanoseconds.load(ordering: .relaxed)
-            let interval = min(1_000_000_000, limit / 4 + 1)
+            let interval = min(Self.intervalNanoseconds, limit / 4 + 1)
             var time = timespec(tv_sec: Int(interval / 1_000_000_000), tv_nsec: Int(interval % 1_000_000_000))
             nanosleep(&time, nil)
             let now = monotonicNanoseconds()
-            heartbeats?.beat("\(marker.lastAction)")
+            heartbeats?.beat(marker.lastAction.what)
             let ticks = marker.ticks
             if ticks != seenTicks {
                 seenTicks = ticks
@@ -68,9 +68,9 @@ public final class Watchdog: Sendable {
 
     private func expire(_ limit: UInt64) -> Never {
         let silent = { [self] in heartbeats?.silence(longerThan: max(Self.silentSeconds, Double(limit) / 2e9)) }
-        // Who sees the cause speaks first; those who only wait would name each other.
-        if silent() == nil { usleep(Self.deferenceMicroseconds) }
-        if let silence = silent() {
+        // One who sees the cause speaks, and that ends the others; those who only wait would name each other.
+        if silent()?.isOursToTell != true { usleep(Self.deferenceMicroseconds) }
+        if let silence = silent()?.of {
             MPIRuntime.printLine(
                 "rank \(silence.rank) on \(host) has not run for \(Int(silence.seconds)) s, as a stopped process; its last action: \(silence.lastAction)")
         } else {
@@ -80,8 +80,9 @@ public final class Watchdog: Sendable {
         _exit(ExitStatus.stalled.rawValue)
     }
 
-    /// A watchdog that runs says so every second.
-    private static let silentSeconds = 3.0
-    /// Watchdogs look once a second.
+    /// Between two looks, and two signs of life.
+    private static let intervalNanoseconds: UInt64 = 200_000_000
+    /// Longer than a busy machine keeps a thread waiting.
+    private static let silentSeconds = 2.0
     private static let deferenceMicroseconds: UInt32 = 1_500_000
 }
