@@ -8,7 +8,8 @@ public enum ProcessStart {
     /// Forces OpenBLAS's kernels for this program: one of its core types, such as `Haswell`.
     private static let userChoice = "LORAM_OPENBLAS_CORETYPE"
 
-    /// Starts the program again with OPENBLAS_CORETYPE set where the loaded OpenBLAS chose kernels older than this CPU.
+    /// Starts the program again with OPENBLAS_CORETYPE set where the loaded OpenBLAS chose other kernels than all hosts of this kind of CPU
+    /// are to have: older ones, or those of a sibling, whose last bits differ. Hosts need not have the same environment.
     ///
     /// OpenBLAS reads the variable when it is loaded, so nothing but a new exec changes its choice. Older releases do not know
     /// newer CPUs and fall back to AVX2 kernels: half the speed on an AVX-512 machine. A site-wide OPENBLAS_CORETYPE is often set for
@@ -28,14 +29,12 @@ public enum ProcessStart {
         for argument in arguments { free(argument) }
     }
 
-    /// The core type to ask for, or nil when OpenBLAS's own choice uses this CPU's widest vectors.
+    /// The core type to ask for: the plainest one that uses this CPU's widest vectors; nil when that is OpenBLAS's own choice.
     static func betterCoreType() -> String? {
         let chosen = BLASBackend.coreName.lowercased()
-        let usesAVX512 = ["skylakex", "cooperlake", "sapphirerapids"].contains(chosen)
-        let usesAVX2 = usesAVX512 || ["haswell", "zen"].contains(chosen)
         return switch String(cString: loram_isa_name()) {
-        case "avx512" where !usesAVX512: "SKYLAKEX"
-        case "avx2" where !usesAVX2: "HASWELL"
+        case "avx512" where chosen != "skylakex": "SKYLAKEX"
+        case "avx2" where chosen != "haswell": "HASWELL"
         default: nil
         }
     }
