@@ -77,8 +77,6 @@ final class JobStorage {
             for (key, cache) in [("data.cache", recipe.data.cache), ("alignment.data.cache", recipe.alignment.data.cache)] where cache != nil {
                 throw StorageError.cacheNeedsSharedStorage(key: key)
             }
-            let coordinator = recipe.parallel.coordinator == .dedicated ? world.size - 1 : 0
-            if !sees[coordinator] { throw StorageError.coordinatorElsewhere(rank: coordinator) }
         }
         var present: [String] = []
         if world.rank == 0 { _ = recipe.mappingPaths { path, _ in if FilePath.exists(path) { present.append(path) }; return path } }
