@@ -104,9 +104,9 @@ public struct ReportPage: Sendable {
         .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}th,td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}th{color:var(--soft);font-weight:600;font-size:13px}
         .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:20px;margin-top:20px}figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
         svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.timeline{margin-bottom:12px}.timeline text{font-size:13px}
-        .single{max-width:860px}p{color:var(--soft);margin:14px 0 6px}svg line{stroke-width:2}.reference{stroke:var(--soft);stroke-dasharray:5 4}
+        .single{max-width:700px}p{color:var(--soft);margin:14px 0 6px}svg line{stroke-width:2}.reference{stroke:var(--soft);stroke-dasharray:5 4}
         svg .grid{stroke:var(--line);stroke-width:1}polyline{fill:none;stroke-width:2;stroke-linejoin:round}
-        @media(max-width:600px){main{padding:16px 14px 40px}.charts svg text{font-size:17px}.timeline{min-width:680px}}
+        @media(max-width:600px){main{padding:16px 14px 40px}.charts svg text,.single svg text{font-size:17px}.timeline{min-width:680px}}
         .legend{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;padding:0;margin:0 0 10px}.swatch{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px}
         """ + (0..<colourCount).map { "polyline.run\($0){stroke:var(--c\($0))}circle.run\($0){fill:var(--c\($0))}line.run\($0){stroke:var(--c\($0))}.swatch.run\($0){background:var(--c\($0))}" }.joined()
         + ["F", "R", "B", "W", "idle"].map { "rect.\($0){fill:var(--\($0))}.swatch.\($0){background:var(--\($0))}" }.joined()
