@@ -58,6 +58,7 @@ public enum EvaluationRun {
         let training = Training.none(adapter: inputs.adapter?.lora)
         let capacity = StageCapacity(tokens: settings.microBatchSize * settings.length, positions: settings.length)
         let forecast = StageStorage.forecast(job.recipe, weights: inputs.model.weightBytes, isFile: inputs.model.isFile, quantizes: false)
+        let process = try job.processMemory()
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount, allowsReplicas: { _ in true },
             memories: { dims in
@@ -67,7 +68,7 @@ public enum EvaluationRun {
                         config: config,
                         range: StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1),
                         training: training, capacity: capacity, weights: forecast.weights, sharesFrozen: forecast.sharesFrozen,
-                        kernels: job.kernels, workers: job.pool.threadCount)
+                        kernels: job.kernels, workers: job.pool.threadCount, process: process, usesMasks: inputs.masks != nil)
                 }
             })
         let stageIndex = seat.position.stage

@@ -46,6 +46,7 @@ public struct TrainingRun {
         self.inputs = inputs
         let config = inputs.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        let process = try job.processMemory()
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount,
             allowsReplicas: { replicas in
@@ -57,13 +58,14 @@ public struct TrainingRun {
                 let storage = StageStorage.forecast(
                     recipe, weights: inputs.base.weightBytes, isFile: inputs.base.isFile, quantizes: phase == .train)
                 return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
+                    hasMasks: inputs.masks != nil)
             })
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? inputs.masks : nil, marker: job.marker)
+            storage: storage, masks: settings.usesMasks ? inputs.masks : nil, marker: job.marker)
         try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stage.frozenSampleHash(), what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }

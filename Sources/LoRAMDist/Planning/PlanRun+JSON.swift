@@ -14,7 +14,7 @@ extension PlanRun {
                 "rank": .integer(lora.rank), "targets": .array(lora.targets.map { .string($0.rawValue) }), "parameters": .integer(adapter.trained),
                 "recovered_parameters": .integer(adapter.recovered), "gradient_bytes": .integer(adapter.trained * 4),
             ],
-            "phase": .string(phase.rawValue),
+            "phase": .string(phase.rawValue), "weights": weights.quantizer == nil ? "none" : "nf4",
         ]
         for member in grid.json.objectMembers ?? [] { json[member.key] = member.value }
         json["alignment"] = [
@@ -73,7 +73,8 @@ extension GridPlan.Stage {
             "embedding": .bool(range.isFirst), "head": .bool(range.isLast), "weight_parameters": .integer(weightParameters),
             "trained_parameters": .integer(trainedParameters), "weights_bytes": .integer(memory.frozen), "trained_bytes": .integer(memory.parameters),
             "optimizer_bytes": .integer(memory.moments), "gradient_bytes": .integer(memory.gradients), "activation_bytes": .integer(memory.activations),
-            "scratch_bytes": .integer(memory.scratch), "message_bytes": .integer(memory.messages), "process_bytes": .integer(memory.process),
+            "scratch_bytes": .integer(memory.scratch), "message_bytes": .integer(memory.messages), "process_bytes": .integer(memory.process.program),
+            "tokenizer_bytes": .integer(memory.process.tokenizer), "text_bytes": .integer(memory.process.texts),
             "total_bytes": .integer(memory.total), "micro_batches_in_flight": .integer(slots), "flops": .double(flops),
             "compute_seconds": .double(computeSeconds), "boundary_bytes": .integer(boundaryBytes), "all_reduce_bytes": .integer(allReduceBytes),
             "exposed_all_reduce_seconds": .double(exposedReduceSeconds),

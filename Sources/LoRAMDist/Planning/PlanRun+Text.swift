@@ -18,6 +18,7 @@ extension PlanRun: CustomStringConvertible {
                 phase.rawValue,
                 "\(dims.stages) stages x \(dims.replicas) replicas, \(settings.parallel.pipeline.rawValue), recompute \(settings.recomputation.rawValue)"
                     + (grid.isRecomputingAhead ? " ahead" : "") + ", \(grid.layout.schedule.microBatchCount) micro-batches of \(settings.batch.micro) x \(settings.data.length) tokens"
+                    + (weights.quantizer == nil || model.quantizer != nil ? "" : "; weights in nf4, quantization.type's default")
             ),
         ]
         if let search {
@@ -49,14 +50,14 @@ extension PlanRun: CustomStringConvertible {
 
     private var stageTable: TextTable {
         var table = TextTable([
-            "stage", "layers", "weights", "trained", "optimizer", "gradients", "activations", "scratch", "messages", "total", "sends", "all-reduce", "compute",
+            "stage", "layers", "weights", "trained", "optimizer", "gradients", "activations", "scratch", "messages", "process", "total", "sends", "all-reduce", "compute",
         ])
         for stage in grid.stages {
             let layers = stage.range.layers, memory = stage.memory
             let ends = (stage.range.isFirst ? " + embedding" : "") + (stage.range.isLast ? " + head" : "")
             table.add(
                 ["\(stage.index)", (layers.isEmpty ? "" : "\(layers.lowerBound)-\(layers.upperBound - 1)") + ends]
-                    + [memory.frozen, memory.parameters, memory.moments, memory.gradients, memory.activations, memory.scratch, memory.messages, memory.total,
+                    + [memory.frozen, memory.parameters, memory.moments, memory.gradients, memory.activations, memory.scratch, memory.messages, memory.process.total, memory.total,
                         stage.boundaryBytes, stage.allReduceBytes].map { Formatting.bytes($0) }
                     + [Formatting.seconds(stage.computeSeconds)])
         }

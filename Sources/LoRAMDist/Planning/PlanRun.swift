@@ -16,6 +16,9 @@ public struct PlanRun: Sendable {
         public var gigaflops: Double?
         /// GB/s between nodes; nil: 10 Gbit/s.
         public var bandwidth: Double?
+        /// Nobody spoke of quantization: the model's own numbers are those of its plain weights, as the paper's tables have them. Training is
+        /// planned with the recipe's default all the same, since that is what `train` would do.
+        public var countsPlainWeights = false
 
         public init() {}
     }
@@ -25,6 +28,8 @@ public struct PlanRun: Sendable {
     public let model: ModelPlan
     public let lora: LoRAConfig
     public let grid: GridPlan
+    /// As a rank holds them in this phase.
+    public let weights: WeightBytes
     /// Bytes on the fullest node and the other grids, where a cluster was given.
     public let search: GridSearch?
     /// Operations of the recipe's whole alignment.
@@ -36,7 +41,11 @@ public struct PlanRun: Sendable {
         try options.check()
         self.recipe = recipe
         phase = options.phase
-        model = try ModelPlan(recipe)
+        // Before anything is read: what a process takes anyway.
+        var process = ProcessMemory.foretold
+        var counted = recipe
+        if options.countsPlainWeights { counted.quantization.type = .none }
+        model = try ModelPlan(counted)
         let config = model.trained
         var settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
         if options.shortensSamples { settings.data.length = min(settings.data.length, config.maxPositionCount) }
@@ -45,6 +54,9 @@ public struct PlanRun: Sendable {
         // Alignment trains the weights before they are quantized; a shape alone stands for a checkpoint to come.
         let storage = StageStorage.forecast(recipe, weights: WeightBytes(quantizer: model.storedQuantizer), isFile: true, quantizes: phase == .train)
         let (weights, sharesFrozen) = storage
+        self.weights = weights
+        process.addData(of: recipe, settings)
+        let hasMasks = model.zeroCount > 0
 
         let cores = options.cores ?? recipe.parallel.threads.given ?? Machine.availableProcessorCount
         let measured = options.gigaflops == nil
@@ -58,7 +70,7 @@ public struct PlanRun: Sendable {
             let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
             let search = try GridSearch(
                 config: config, settings: settings, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels,
-                cluster: GridSearch.Cluster(nodes: nodes, cores: cores, memoryByteCount: memory), speed: speed)
+                process: process, hasMasks: hasMasks, cluster: GridSearch.Cluster(nodes: nodes, cores: cores, memoryByteCount: memory), speed: speed)
             self.search = search
             grid = search.best.plan
         } else {
@@ -66,7 +78,9 @@ public struct PlanRun: Sendable {
             let layout = try TrainingLayout(config: config, settings: settings, dims: dims)
             search = nil
             grid = try GridPlan(
-                layout, memories: layout.memories(weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: cores), speed: speed)
+                layout,
+                memories: layout.memories(
+                    weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: cores, process: process, hasMasks: hasMasks), speed: speed)
         }
         let alignment = recipe.alignment
         alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps
@@ -90,5 +104,16 @@ extension PlanRun.Options {
         try require("gflops", gigaflops, 0.001...1e6)
         try require("bandwidth", bandwidth, 0.001...1e6)
         if nodes == nil, memory != nil { throw PlanError.badArgument(name: "memory", expected: "--nodes beside it", found: "none") }
+    }
+}
+
+extension ProcessMemory {
+    /// Tokenizer and texts as a run of the recipe opens them, where they are there already: the tokenizer by loading it, texts by their files' sizes.
+    mutating func addData(of recipe: Recipe, _ settings: TrainingSettings) {
+        let before = Machine.residentMemory.own
+        let loaded = TrainingInputs.tokenizerPath(in: [recipe.trainedOn, recipe.model]).map { try? TokenizerLoader.load(path: $0) }
+        withExtendedLifetime(loaded) { tokenizer = max(0, Machine.residentMemory.own - before) }
+        let paths = Set(settings.data.train.map(\.path) + settings.data.evaluation.map(\.path))
+        texts = paths.reduce(0) { $0 + (FileSystem.fileSize($1) ?? 0) }
     }
 }

@@ -71,11 +71,14 @@ public struct TrainingLayout: Sendable {
     /// - Parameters:
     ///   - sharesFrozen: ranks of a node that hold the stage have its frozen weights once.
     ///   - workers: compute threads of a rank.
-    public func memory(stage: Int, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> StageMemory {
+    ///   - hasMasks: the base is non-structurally pruned.
+    public func memory(
+        stage: Int, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int, process: ProcessMemory, hasMasks: Bool = false
+    ) -> StageMemory {
         let range = range(stage: stage)
         var memory = StageMemory(
             config: config, range: range, training: settings.training, capacity: capacity(stage: stage), weights: weights, sharesFrozen: sharesFrozen,
-            kernels: kernels, workers: workers)
+            kernels: kernels, workers: workers, process: process, usesMasks: hasMasks && settings.usesMasks)
         let count = gradientCount(stage: stage)
         memory.gradients =
             GroupAccumulator.byteCount(count: count, groupCount: groups.groupsPerReplica)
@@ -94,8 +97,13 @@ public struct TrainingLayout: Sendable {
     }
 
     /// Memory of each stage, in order.
-    public func memories(weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> [StageMemory] {
-        (0..<dims.stages).map { memory(stage: $0, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: workers) }
+    public func memories(
+        weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int, process: ProcessMemory, hasMasks: Bool = false
+    ) -> [StageMemory] {
+        (0..<dims.stages).map {
+            memory(
+                stage: $0, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: workers, process: process, hasMasks: hasMasks)
+        }
     }
 }
 
