@@ -33,8 +33,8 @@ extension ReportPage {
     /// Foretold and measured figures of every run and phase that has a plan.
     public var json: JSONValue {
         .array(
-            runs.flatMap { run in
-                Recipe.Phase.allCases.filter { run.series[$0] != nil }.map { phase in
+            runs.flatMap { run -> [JSONValue] in
+                Recipe.Phase.allCases.filter { run.series[$0] != nil }.map { phase -> JSONValue in
                     let comparison = run.comparison(phase)
                     return [
                         "run": .string(run.name), "phase": .string(phase.rawValue), "bubble": comparison?.bubble?.json ?? .null,
