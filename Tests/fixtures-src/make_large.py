@@ -3,7 +3,7 @@
 usage: make_large.py OUTPUT_DIR [--layers 40 --hidden 5120 --heads 40 --inter 13824 --vocab 32000 --shard-layers 8]
 
 The defaults are LLaMA-2-13B's: 26.0 GB. One block of normally distributed numbers (standard deviation 0.02) is repeated, each tensor starting
-somewhere else in it; norms are one. Beside the weights lies calibration.jsonl, 128 sequences of 2048 random token ids.
+somewhere else in it; norms are one. Beside the weights lies calibration.jsonl, 10 sequences of 64 random token ids.
 """
 
 import argparse
@@ -71,8 +71,8 @@ def main():
     }
     (folder / "config.json").write_text(json.dumps(config))
     with open(folder / "calibration.jsonl", "w") as file:
-        for _ in range(128):
-            file.write(json.dumps({"input_ids": generator.integers(3, v, 2048).tolist()}) + "\n")
+        for _ in range(10):
+            file.write(json.dumps({"input_ids": generator.integers(3, v, 64).tolist()}) + "\n")
     print(f"{folder}: {total} bytes of weights")
 
 

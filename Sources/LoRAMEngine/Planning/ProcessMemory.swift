@@ -10,7 +10,7 @@ public struct ProcessMemory: Sendable, Equatable {
     /// What MPI_Init and a first update add to a process that has just begun. Measured with Open MPI 4.1 on x86-64: 2.5 MiB of pages of MPI's
     /// components and PMIx, 4.7 MiB of their heaps, 0.4 MiB of memory shared with the node's other ranks; the rest pages of program and
     /// libraries that only training touches, and log and metrics files.
-    public static let launchBytes = 17 << 20
+    public static let launchBytes = 14 << 20
 
     public init(program: Int, tokenizer: Int = 0, texts: Int = 0) {
         self.program = program
