@@ -117,10 +117,10 @@ struct PlanTests {
     func memoryOfMaskedTrainingIsAsForetold(mask: String) throws {
         let project = try Project(layers: 6, hidden: 256, sampleLength: 128...128)
         let base = try project.writeCheckpoint("base", Project.config(layers: 6, hidden: 256)), sparse = project.path("sparse")
-        #expect(try CommandRun.run(["prune", "--model", base, "--output", sparse, "--method", "semi", "--score", "magnitude"]).exitCode == 0)
+        #expect(try CommandRun.run(["prune", "--model", base, "--output", sparse, "--method", "semi", "--pattern", "2:4", "--score", "magnitude"]).exitCode == 0)
         let found = try json(["--model", sparse])
-        #expect(found["method"] == "semi" && found["ratio"]?.doubleValue == 0.5)
-        #expect(found["pruned_parameters"] == (try json(["--model", base, "--method", "semi"])["pruned_parameters"]))
+        #expect(found["method"] == "semi" && found["ratio"]?.doubleValue == 0.5 && found["pattern"] == "2:4")
+        #expect(found["pruned_parameters"] == (try json(["--model", base, "--method", "semi", "--pattern", "2:4"])["pruned_parameters"]))
         try expectForetoldMemory(
             [
                 ("model", sparse), ("parallel.stages", "2"), ("parallel.replicas", "1"), ("lora.mask", mask), ("quantization.type", "none"),

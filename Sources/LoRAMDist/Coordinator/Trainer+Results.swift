@@ -10,7 +10,9 @@ extension Trainer {
     private func collect(_ names: [String], _ consume: (_ name: String, UnsafePointer<Float>, _ count: Int) throws -> Void) throws {
         guard seat.position.replica == 0 else { return }
         let owners = try ownerStages()
-        let buffer = FloatBuffer(count: Self.pieceCount)
+        // Only the coordinator's stage receives.
+        let largest = seat.position.stage == 0 ? names.compactMap { owners[$0]?.count }.max() ?? 0 : 0
+        let buffer = FloatBuffer(count: min(Self.pieceCount, largest))
         for name in names {
             guard let (owner, count) = owners[name] else { continue }
             for start in stride(from: 0, to: count, by: Self.pieceCount) {

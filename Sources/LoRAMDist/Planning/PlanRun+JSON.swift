@@ -5,7 +5,7 @@ extension PlanRun {
         let adapter = model.adapterParameters(lora)
         var json: JSONValue = [
             "model": .string(recipe.model ?? ""), "method": .string(model.method), "ratio": .double(model.ratio),
-            "pattern": isSemi ? .string(recipe.pruning.pattern) : .null,
+            "pattern": model.pattern.map { .string($0) } ?? .null,
             "quantization": model.quantizer == nil ? "none" : "nf4",
             "original_parameters": .integer(model.originalParameters), "pruned_parameters": .integer(model.prunedParameters),
             "reduction": .double(model.reduction), "paper_parameters": .integer(model.paperParameters), "paper_bytes": .integer(model.paperBytes),
@@ -31,8 +31,6 @@ extension PlanRun {
         }
         return json
     }
-
-    var isSemi: Bool { model.method == PruningRecipe.Method.semi.rawValue }
 
     /// Of the alignment, at the rate of all ranks together and this grid's bubble.
     var alignmentSeconds: Double {

@@ -4,7 +4,7 @@ import LoRAMEngine
 extension PlanRun: CustomStringConvertible {
     public var description: String {
         let adapter = model.adapterParameters(lora), settings = grid.layout.settings, dims = grid.layout.dims
-        let method = model.ratio == 0 ? "whole" : "\(model.method) \(isSemi ? recipe.pruning.pattern : Formatting.fixed(model.ratio, decimals: 2))"
+        let method = model.ratio == 0 ? "whole" : "\(model.method) \(model.pattern ?? Formatting.fixed(model.ratio, decimals: 2))"
         var lines: [(String, String)] = [
             ("model", "\(recipe.model ?? ""), \(method)\(model.quantizer == nil ? "" : ", nf4")"),
             ("parameters", "\(Formatting.grouped(model.prunedParameters)) of \(Formatting.grouped(model.originalParameters)), \(times(model.reduction)) less as the paper counts"),

@@ -20,9 +20,11 @@ extension ModelPlan {
                 original: whole, trained: config, method: plan.method, ratio: plan.ratio, quantizer: quantizer,
                 storedQuantizer: storedQuantizer)
         } else if FilePath.isDirectory(name), let masks = try PruningMasks.beside(name, of: config) {
+            var pattern: String?
+            if case .pattern(let zeros, let of) = masks.label.sparsity { pattern = "\(zeros):\(of)" }
             self.init(
                 original: config, trained: config, method: masks.label.method, ratio: masks.label.sparsity.fraction, zeroCount: try masks.prunedCount(config),
-                quantizer: quantizer, storedQuantizer: storedQuantizer)
+                quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: pattern)
         } else if let path = pruning.plan {
             let plan = try PruningPlan(path: path)
             self.init(
@@ -31,7 +33,7 @@ extension ModelPlan {
             let made = try ModelPlan(config, pruning, quantizer: quantizer)
             self.init(
                 original: made.original, trained: made.trained, method: made.method, ratio: made.ratio, zeroCount: made.zeroCount,
-                quantizer: quantizer, storedQuantizer: storedQuantizer)
+                quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: made.pattern)
         }
     }
 
@@ -63,6 +65,6 @@ extension ModelPlan {
         }
         self.init(
             original: config, trained: config, method: method, ratio: pattern.map { Double($0.zeros) / Double($0.of) } ?? pruning.ratio,
-            zeroCount: zeros, quantizer: quantizer)
+            zeroCount: zeros, quantizer: quantizer, pattern: pattern == nil ? nil : pruning.pattern)
     }
 }
