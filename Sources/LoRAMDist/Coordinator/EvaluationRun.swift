@@ -83,7 +83,7 @@ public enum EvaluationRun {
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }
-        let evaluator = Evaluator(stage: stage, seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
+        let evaluator = Evaluator(stages: [stage], seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
         var report = EvaluationReport(label: subject.label)
         report.perplexity = try inputs.perplexity.map { data in
             let result = try evaluator.score(data)

@@ -66,7 +66,7 @@ public struct TrainingRun {
         trainer = try Trainer(
             settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
             storage: storage, masks: settings.usesMasks ? inputs.masks : nil, marker: job.marker)
-        try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stage.frozenSampleHash(), what: "frozen weights", step: 0)
+        try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stages.reduce(0) { $0 &* 31 &+ $1.frozenSampleHash() }, what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
         directory = try world.together {
@@ -76,12 +76,10 @@ public struct TrainingRun {
         firstStep = Int(resumed) + 1
         tokenCount = 0
         if resumed > 0 {
-            let trainer = trainer, run = paths.run
-            tokenCount = try world.together {
-                let state = try StateReader(run: run, step: Int(resumed))
-                try trainer.restore(state)
-                return state.manifest.position.tokenCount
-            }
+            let run = paths.run
+            let state = try world.together { try StateReader(run: run, step: Int(resumed)) }
+            try trainer.restore(state)
+            tokenCount = state.manifest.position.tokenCount
         }
         describe(job, resumed: Int(resumed))
     }
@@ -101,7 +99,7 @@ public struct TrainingRun {
 
     /// LoRA's start: drawn from the seed, or another adapter's values.
     private static func initialize(_ trainer: Trainer, _ recipe: Recipe, _ config: LlamaConfig) throws {
-        trainer.stage.initializeLoRA(seed: recipe.seed)
+        for stage in trainer.stages { stage.initializeLoRA(seed: recipe.seed) }
         guard let path = recipe.lora.initAdapter, let lora = trainer.settings.training.lora else { return }
         try trainer.seat.training.together {
             let adapter = try Adapter(directory: path)
@@ -112,13 +110,13 @@ public struct TrainingRun {
             guard describe(adapter.lora) == describe(lora) else {
                 throw TrainingError.initialAdapterDiffers(path: path, expected: describe(lora), found: describe(adapter.lora))
             }
-            try trainer.stage.loadParameters(from: adapter)
+            for stage in trainer.stages { try stage.loadParameters(from: adapter) }
         }
     }
 
     private mutating func train() throws -> Outcome {
         let settings = trainer.settings, steps = settings.schedule.steps
-        let evaluator = Evaluator(stage: trainer.stage, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
+        let evaluator = Evaluator(stages: trainer.stages, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
         var report = StepReport(job: job, trainer: trainer, directory: directory)
         for step in stride(from: firstStep, through: steps, by: 1) {
             let clock = ContinuousClock(), start = clock.now
@@ -149,9 +147,8 @@ public struct TrainingRun {
 
     /// Replicas of a stage must have the same trained weights after every update: a flipped bit in one of them would spread.
     private func compareReplicas(_ step: Int) throws {
-        let stage = trainer.stage
         try RankAgreement.checkReplicas(
-            trainer.seat.replicas, hash: RankAgreement.hash(stage.parameters, count: stage.layout.count), what: "trained weights", step: step)
+            trainer.seat.replicas, hash: RankAgreement.hash(trainer.stages), what: "trained weights", step: step)
     }
 
     private func writeResults() throws {

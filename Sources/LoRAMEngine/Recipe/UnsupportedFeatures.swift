@@ -11,10 +11,9 @@ enum UnsupportedFeatures {
 
     static let table: [Row] =
         [
-            Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
-                refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])
+            Row(key: "parallel.chunks", supported: "1, or parallel.pipeline: interleaved") {
+                $0.parallel.chunks > 1 && $0.parallel.pipeline != .interleaved ? "\($0.parallel.chunks)" : nil
             },
-            Row(key: "parallel.chunks", supported: "1") { $0.parallel.chunks > 1 ? "\($0.parallel.chunks)" : nil },
             Row(key: "parallel.coordinator", supported: "shared") { refuse($0.parallel.coordinator, unless: [.shared]) },
             Row(key: "parallel.storage", supported: "auto or shared") { refuse($0.parallel.storage, unless: [.auto, .shared]) },
         ] + training("", evaluation: { $0.evaluation })
