@@ -118,6 +118,16 @@ struct PruneTests {
         }
     }
 
+    /// transformers opens what pruning, and quantizing after it, leaves, and computes the same from it.
+    @Test(.enabled(if: ReferencePython.isPresent, "LORAM_PYTHON names no Python"))
+    func transformersComputesTheSame() throws {
+        let structured = try prune("stru", Self.structured).path, sparse = try prune("semi", Self.shares[1].arguments).path
+        let quantized = directory.path("quantized")
+        #expect(try CommandRun.run(["quantize", "--model", structured, "--output", quantized]).exitCode == 0)
+        let result = try ReferencePython.run("compare_opened.py", [MPIRun.executable("loram-mpi"), structured, sparse, quantized])
+        #expect(result.exitCode == 0, "\(result.output)")
+    }
+
     // MARK: - Mistakes
 
     /// One line each, before anything is written.

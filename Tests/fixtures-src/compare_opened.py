@@ -36,7 +36,8 @@ def open_in_transformers(folder):
         plain.weight = torch.nn.Parameter(weight)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, plain)
-    return model.float(), config
+    # Which transformers refuses of a model that it still takes for a quantized one.
+    return torch.nn.Module.float(model), config
 
 
 def ours(program, folder, records):
