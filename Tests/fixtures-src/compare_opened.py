@@ -31,13 +31,24 @@ def open_in_transformers(folder):
     linear = {name: module for name, module in model.named_modules() if isinstance(module, bnb.nn.Linear4bit)}
     assert len(linear) == 7 * config["num_hidden_layers"], f"{len(linear)} modules in 4 bit"
     for name, module in linear.items():
-        weight = bnb.functional.dequantize_4bit(module.weight.data, module.weight.quant_state).float()
+        weight = dequantized(module.weight)
         plain = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
         plain.weight = torch.nn.Parameter(weight)
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, plain)
     # Which transformers refuses of a model that it still takes for a quantized one.
     return torch.nn.Module.float(model), config
+
+
+def dequantized(weight):
+    """As bitsandbytes stores it, blocks of 64 across rows. Its own kernel for CPUs (0.50.2) reads widths that are no multiple of 64 wrongly."""
+    state, codes = weight.quant_state, weight.data.flatten()
+    indices = torch.stack([codes >> 4, codes & 15], 1).flatten().long()
+    absmax = state.absmax
+    if state.nested:
+        count = absmax.numel()
+        absmax = state.state2.code[absmax.long()] * state.state2.absmax.repeat_interleave(state.state2.blocksize)[:count] + state.offset
+    return (state.code[indices] * absmax.repeat_interleave(64)[: indices.numel()]).view(state.shape).float()
 
 
 def ours(program, folder, records):
