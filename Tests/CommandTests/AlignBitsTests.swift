@@ -24,7 +24,9 @@ struct AlignBitsTests {
         GridVariant(stages: 2, replicas: 2, threads: 2), GridVariant(stages: 1, replicas: 1, threads: 2, usesLauncher: false),
         GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe")]), GridVariant(stages: 1, replicas: 4),
     ] + [(1, 1), (2, 1), (1, 2), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: [("parallel.pipeline", "zb-h1")]) }
-        + [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: [("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")]) }
+        + [[("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")], GridVariant.dedicated].flatMap { others in
+            [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: others) }
+        }
 
     /// Three updates of all weights on packed texts.
     static func align(_ variant: GridVariant, _ project: Project, _ name: String) throws -> RunOutput {

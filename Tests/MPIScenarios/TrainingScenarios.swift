@@ -10,7 +10,7 @@ let trainingScenarios = [
         guard let kind = Schedule.Kind(rawValue: arguments[2]) else { throw ScenarioFailure("kind") }
         let marker = ProgressMarker()
         let grid = try ProcessGrid(dims: dims, world: runtime.world)
-        let seat = grid.seat!
+        let seat = grid.seat
         let groups = try GradientGroups(
             globalBatch: try arguments.integer(4), microBatch: 1, replicas: dims.replicas, mode: .reproducible)
         let schedule = Schedule.training(

@@ -1,12 +1,13 @@
 import LoRAMEngine
 
-/// Trained tensors on their way from the stages to the coordinator's files, a few MiB at a time.
+/// Trained tensors on their way from the stages to rank 0's files, a few MiB at a time.
 extension Trainer {
     static let pieceCount = 4 << 20
     private static let tag = 5
+    private var isFirst: Bool { seat.training.rank == 0 }
 
     /// All ranks call this with the same names. For each tensor in turn, the stage that trains it sends its values, of which its replicas
-    /// have parts, and the coordinator's `consume` gets them in pieces, in order. Nothing is held whole.
+    /// have parts, and rank 0's `consume` gets them in pieces, in order. Nothing is held whole.
     private func collect(_ names: [String], _ consume: (_ name: String, UnsafePointer<Float>, _ count: Int) throws -> Void) throws {
         let owners = try ownerStages(), position = seat.position
         let buffer = FloatBuffer(count: Self.pieceCount), arriving = FloatBuffer(count: Self.pieceCount)
@@ -18,12 +19,12 @@ extension Trainer {
                 let (chunk, tensor) = try trained(name)
                 try chunk.optimizer.collect(.value, tensor.offset..<tensor.offset + count, buffer) { values, length in
                     guard owner > 0 else { return try consume(name, values, length) }
-                    // Where pieces end depends on the replicas' parts, which the coordinator's stage does not know.
+                    // Where pieces end depends on the replicas' parts, which rank 0 does not know.
                     pieceLength.pointee = Int64(length)
                     try seat.pipeline.send(UnsafePointer(pieceLength), count: 1, to: 0, tag: Self.tag).wait()
                     try seat.pipeline.send(values, count: length, to: 0, tag: Self.tag).wait()
                 }
-            } else if position.stage == 0, position.replica == 0 {
+            } else if isFirst {
                 var rest = count
                 while rest > 0 {
                     try seat.pipeline.receive(into: pieceLength, count: 1, from: owner, tag: Self.tag).wait()
@@ -48,8 +49,8 @@ extension Trainer {
     private func ownerStages() throws -> [String: (stage: Int, count: Int)] {
         let config = chunks[0].stage.config
         var owners: [String: (stage: Int, count: Int)] = [:]
-        for (index, layers) in partition.layers.enumerated() {
-            let range = StageRange(layers: layers, isFirst: index == 0, isLast: index == partition.stages - 1)
+        for index in 0..<partition.stages {
+            let range = partition.range(stage: index)
             for tensor in ModelStage.trainedTensors(config: config, range: range, training: settings.training) where tensor.tiedTo == nil {
                 owners[tensor.name] = (index % grid.dims.stages, tensor.shape.reduce(1, *))
             }
@@ -58,19 +59,10 @@ extension Trainer {
     }
 
     /// All ranks call this: the adapter as a PEFT directory, in the shapes of the model it was trained on.
-    ///
-    /// - Parameter masks: of which the adapter gets a copy.
-    public func writeAdapter(to path: String, baseModel: String?, extra: [JSONMember], masks: PruningMasks? = nil) throws {
-        guard let lora = settings.training.lora else { return }
+    func writeAdapter(_ output: AdapterOutput, in paths: RunPaths) throws {
         marker.mark("writing the adapter")
-        let config = chunks[0].stage.config
-        let tensors = ModelStage.trainedTensors(
-            config: config, range: .whole(config), training: settings.training
-        ).map { (name: $0.name, shape: $0.shape) }
-        let writer = try grid.isCoordinator
-            ? AdapterWriter(path: path, lora: lora, tensors: tensors, baseModel: baseModel, extra: extra) : nil
-        if let masks { try writer?.link(PruningMasks.fileName, from: masks.path) }
-        try collect(tensors.map(\.name)) { try writer?.append($1, count: $2, to: $0) }
+        let writer = try isFirst ? output.makeWriter(in: paths) : nil
+        try collect(output.tensors.map(\.name)) { try writer?.append($1, count: $2, to: $0) }
         try writer?.finish()
         try seat.training.barrier()
     }
@@ -83,7 +75,7 @@ extension Trainer {
     public func writeModel(to path: String, source: any TensorSource, companionsFrom: String?, plan: PruningPlan?, masks: PruningMasks? = nil) throws {
         marker.mark("writing the model")
         let config = source.config, weights = WeightLayout.names(config)
-        let writer = try grid.isCoordinator
+        let writer = try isFirst
             ? CheckpointWriter(
                 path: path, tensors: weights.map { TensorInfo(name: $0.name, dtype: config.dtype, shape: $0.shape) },
                 configuration: config.configJSON(pruning: plan.map { .init(method: $0.method, ratio: $0.ratio) }), companionsFrom: companionsFrom)

@@ -3,14 +3,12 @@ import LoRAMEngine
 
 /// Saving and restoring what training has made: values and moments of every trained tensor, by name.
 extension Trainer {
-    /// All ranks call this: commits the state after update `step` to the run directory.
+    /// All ranks call this: writes the state to a commit's directory that is there already.
     ///
-    /// Replica 0 of every stage writes its tensors, of which the others send it their parts; the coordinator writes the manifest last and renames. Returns when the commit is there.
-    /// - Parameter fingerprint: the coordinator's, nil on the others.
-    public func save(step: Int, tokenCount: Int, states: StateDirectory, fingerprint: RecipeFingerprint?) throws {
+    /// Replica 0 of every stage writes its tensors, of which the others send it their parts.
+    /// - Returns: on rank 0, what was written by all.
+    func writeState(to directory: String) throws -> [ShardRecord]? {
         marker.mark("saving the training state")
-        if grid.isCoordinator { try states.begin(step: step) }
-        try seat.training.barrier()
         let tensors = chunks.flatMap { chunk in
             // A tied head is the embedding's copy, which the first stage saves.
             chunk.stage.layout.tensors.filter { $0.tiedTo == nil }.flatMap { tensor in
@@ -26,19 +24,11 @@ extension Trainer {
             for index in tensors.indices { try collect(index) { _, _ in } }
         } else {
             let record = try StateWriter.writeShard(
-                directory: states.temporaryPath(step: step), index: seat.position.stage,
+                directory: directory, index: seat.position.stage,
                 tensors: tensors.map { (StateName.name($0.quantity, of: $0.tensor.name), $0.tensor.shape) }, fill: collect)
-            let records = try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)
-            if let records, let fingerprint {
-                try states.commit(
-                    step: step, phase: settings.phase,
-                    position: TrainingPosition(
-                        sampleCount: step * settings.batch.global, tokenCount: tokenCount, optimizerStepCount: optimizerStepCount),
-                    fingerprint: fingerprint, records: try records.map { try JSONDecoder().decode(ShardRecord.self, from: $0) },
-                    keep: settings.checkpoint.keep)
-            }
+            return try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)?.map { try JSONDecoder().decode(ShardRecord.self, from: $0) }
         }
-        try seat.training.barrier()
+        return nil
     }
 
     /// All ranks call this: takes values and moments from a state, whatever grid wrote it.

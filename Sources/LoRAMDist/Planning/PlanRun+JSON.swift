@@ -21,6 +21,7 @@ extension PlanRun {
             "steps": .integer(recipe.alignment.schedule.steps), "tokens": .integer(alignmentTokens), "flops": .double(alignmentFlops),
             "seconds": .double(alignmentSeconds),
         ]
+        if let scoring { json["scoring"] = scoring.json }
         if let search {
             json["cluster"] = [
                 "nodes": .integer(search.cluster.nodes), "cores": .integer(search.cluster.cores),

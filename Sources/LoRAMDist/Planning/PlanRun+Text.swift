@@ -43,7 +43,7 @@ extension PlanRun: CustomStringConvertible {
                     + "\(Formatting.seconds(alignmentSeconds)) on these ranks"
             ),
         ]
-        var parts = [block(lines), stageTable.text, block(after)]
+        var parts = [block(lines), stageTable.text, block(after + (scoring.map { [("scoring", $0.text)] } ?? []))]
         if let search, !search.alternatives.isEmpty { parts.append("alternatives\n" + Self.table(search).text) }
         return parts.joined(separator: "\n\n")
     }

@@ -55,10 +55,7 @@ public struct TrainingLayout: Sendable {
         return ModelCost(config: config, training: training, contextLength: settings.data.length, recompute: settings.recomputation == .full)
     }
 
-    public func range(stage: Int, chunk: Int = 0) -> StageRange {
-        let part = schedule.part(stage: stage, chunk: chunk)
-        return StageRange(layers: partition.layers[part], isFirst: part == 0, isLast: part == partition.stages - 1)
-    }
+    public func range(stage: Int, chunk: Int = 0) -> StageRange { partition.range(stage: schedule.part(stage: stage, chunk: chunk)) }
 
     /// Of each chunk of a stage.
     public func ranges(stage: Int) -> [StageRange] { (0..<schedule.chunks).map { range(stage: stage, chunk: $0) } }

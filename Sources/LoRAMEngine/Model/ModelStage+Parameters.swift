@@ -24,8 +24,6 @@ extension ModelStage {
 
     /// Sets this stage's LoRA factors from an adapter. Throws `AdapterError` for a missing tensor or another shape.
     public func loadParameters(from adapter: Adapter) throws {
-        for tensor in layout.tensors {
-            try adapter.copyFloats(tensor.name, shape: tensor.shape, into: parameters + tensor.offset)
-        }
+        try weights.fill(from: adapter)
     }
 }

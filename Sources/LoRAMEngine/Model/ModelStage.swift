@@ -26,7 +26,7 @@ public final class ModelStage {
     /// Of a non-structurally pruned model, where they take part.
     let masks: StageMasks?
     private let pool: ThreadPool
-    private let weights: StageWeights
+    let weights: StageWeights
     private let workArena: Arena
     private var step: StepContext
     private let embedding_VD: WeightMatrix?
@@ -50,11 +50,23 @@ public final class ModelStage {
     ///   - trainedType: in which dense parameters are held: f32, or bf16 where an optimizer has masters of them.
     ///   - masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
-    public init(
+    public convenience init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
         storage: WeightStorage = WeightStorage(), trainedType: DType = .f32, seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
-        let config = source.config
+        let weights = try StageWeights(
+            source: source, range: range, training: training, trainedType: trainedType, storage: storage, pool: pool)
+        try self.init(
+            config: source.config, weights: weights, range: range, training: training, capacity: capacity, pool: pool, kernels: kernels, seed: seed,
+            masks: masks)
+    }
+
+    /// A stage of weights that have been loaded.
+    /// - Parameter arena: memory for its buffers that other stages use at other times, as large as `StageBuffers` says; nil: of its own.
+    init(
+        config: LlamaConfig, weights: StageWeights, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool,
+        kernels: ComputeKernels, seed: UInt64 = 0, masks: PruningMasks? = nil, arena sharedArena: Arena? = nil
+    ) throws {
         self.config = config
         self.range = range
         self.training = training
@@ -62,9 +74,6 @@ public final class ModelStage {
         self.pool = pool
         let stageMasks = try masks.map { try StageMasks($0, range: range) }
         self.masks = stageMasks
-
-        let weights = try StageWeights(
-            source: source, range: range, training: training, trainedType: trainedType, storage: storage, pool: pool)
         self.weights = weights
         layout = weights.layout
         frozenByteCount = weights.frozen.byteCount
@@ -72,7 +81,8 @@ public final class ModelStage {
         let buffers = StageBuffers(
             config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
             hasMaskedProducts: masks != nil && training.lora != nil)
-        let arena = try Arena(buffers.arena)
+        let arena = try sharedArena ?? Arena(buffers.arena)
+        precondition(arena.byteCount >= buffers.arena.byteCount, "buffers of a smaller stage")
         workArena = arena
         workingByteCount = buffers.arena.byteCount + weights.weights.byteCount
 

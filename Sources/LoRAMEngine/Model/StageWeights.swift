@@ -23,6 +23,13 @@ struct StageWeights {
             source: source, tensors: names.filter { !Self.isTrained($0.name, training, config) }, storage: storage, pool: pool)
     }
 
+    /// Sets the trained tensors, which are LoRA factors, from an adapter.
+    ///
+    /// - Throws: `AdapterError` for a missing tensor or another shape.
+    func fill(from adapter: Adapter) throws {
+        for tensor in layout.tensors { try adapter.copyFloats(tensor.name, shape: tensor.shape, into: weights.floats + tensor.offset) }
+    }
+
     /// A norm's gain.
     func vector(_ name: String) -> UnsafePointer<Float> {
         if let tensor = trained[name] { return weights.vector(tensor) }

@@ -18,6 +18,9 @@ public struct ProcessMemory: Sendable, Equatable {
         self.texts = texts
     }
 
+    /// Of a rank with a small tokenizer, measured on x86-64, where all must reckon with the same.
+    public static let typical = ProcessMemory(program: 44 << 20)
+
     /// Of a rank of this program: what this process takes when it is first asked, having done nothing yet, and what launching adds.
     public static let foretold: ProcessMemory = {
         let now = Machine.residentMemory

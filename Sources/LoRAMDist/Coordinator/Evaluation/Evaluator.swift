@@ -2,7 +2,7 @@ import Foundation
 import LoRAMEngine
 
 /// Scores texts with a model spread over the grid: forward passes through the pipeline, micro-batches shared out over the replicas.
-public final class Evaluator {
+public final class Evaluator: BatchScorer {
     public struct Result: Sendable, Equatable {
         /// Sum of -log p over the scored tokens.
         public var lossSum: Double
@@ -31,22 +31,10 @@ public final class Evaluator {
         self.marker = marker
     }
 
-    /// All ranks call this. The result has the same bits on every grid: each micro-batch's sum is made by one rank, and the sums are
-    /// added in the dataset's order.
-    public func score(_ data: EvaluationData) throws -> Result {
-        let count = data.microBatchCount(size: microBatchSize)
-        var losses = [Double](repeating: 0, count: count), targets = [Int64](repeating: 0, count: count)
-        try forEachOwnBatch(count: count, batch: { try data.microBatch($0, size: microBatchSize) }) { index, rows in
-            losses[index] = rows.reduce(0, +)
-            targets[index] = Int64(rows.count)
-        }
-        try losses.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
-        try targets.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
-        return Result(lossSum: losses.reduce(0, +), tokenCount: Int(targets.reduce(0, +)))
-    }
+    /// All ranks call this.
+    public func score(_ data: EvaluationData) throws -> Result { try score(data, microBatchSize: microBatchSize) }
 
-    /// Runs this replica's share of the batches through the pipeline. On the last stage `body` gets -log p of every labelled token of
-    /// each batch, in their order.
+    /// Runs this replica's share of the batches through the pipeline.
     func forEachOwnBatch(count: Int, batch: (Int) throws -> MicroBatch, _ body: (_ index: Int, _ losses: [Double]) -> Void) throws {
         let own = Array(stride(from: seat.position.replica, to: count, by: seat.replicas.size))
         for start in stride(from: 0, to: own.count, by: Self.roundCount) {
