@@ -18,6 +18,8 @@ public final class Job {
     /// On a dedicated coordinator.
     private let keepingLimits: FullModelScoring.Limits?
     private let watchdog: Watchdog
+    /// Pages of program and libraries, before any other file is mapped.
+    private let programByteCount = Machine.residentMemory.file
 
     /// Runs `body` on every rank of a job that computes, or in one process where nothing launched it. Errors end the whole job.
     /// `forScoring`: see `Recipe.load`.
@@ -44,9 +46,7 @@ public final class Job {
     }
 
     /// A launcher (mpirun, srun) started this process as one of several.
-    public static var isLaunched: Bool {
-        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { ProcessInfo.processInfo.environment[$0] != nil }
-    }
+    public static var isLaunched: Bool { Machine.isLaunched }
 
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
     private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String], forScoring: Bool) throws {
@@ -128,6 +128,12 @@ public final class Job {
     func makeGrid(_ dims: ParallelDims) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let grid = try ProcessGrid(dims: dims, world: world)
         return (grid, grid.seat)
+    }
+
+    /// All ranks call this when model and texts are open: memory of the fullest rank's process so far, the same on all. Mapped texts are left
+    /// out: their pages go when memory is short.
+    public func processMemory() throws -> ProcessMemory {
+        ProcessMemory(program: Int(try world.allReduce(Int64(programByteCount + Machine.residentMemory.own), .max)))
     }
 
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;
