@@ -59,7 +59,7 @@ struct ImportanceWalk {
                 stage.forward(slot: 0, input: UnsafePointer(input.base), output: walk.streams[index].base)
             }
             // Frozen weights lie in the file, and the products have brought their pages back.
-            walk.model.releaseLayer(layer)
+            walk.model.release(stage.range)
         }
         if !walk.isLast { try walk.send(to: walk.stage + 1) }
         return inputs
@@ -98,7 +98,7 @@ struct ImportanceWalk {
             }
         }
         guard isPruned else {
-            walk.model.releaseLayer(layer)
+            walk.model.release(stage.range)
             return nil
         }
         guard replicas.rank == replicas.size - 1 else {
