@@ -27,7 +27,6 @@ public final class Job {
         let runtime = try MPIRuntime.start()
         let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
         if let limits = job.keepingLimits, let link = job.link {
-            job.watchdog.setLimit(seconds: 1e8)
             try DedicatedCoordinator(job, link, limits).serve()
         } else {
             try body(job)
@@ -139,9 +138,14 @@ public final class Job {
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;
     /// who waits does not move, and is not to be ended for it.
     public func waitForOthers() throws {
-        watchdog.setLimit(seconds: 1e8)
+        isWatched = false
         try world.patientBarrier()
-        watchdog.setLimit(seconds: Double(recipe.watchdogSeconds))
+        isWatched = true
+    }
+
+    /// Whether this rank is to be ended when it does not move. Not while others are to move.
+    var isWatched = true {
+        didSet { watchdog.setLimit(seconds: isWatched ? Double(recipe.watchdogSeconds) : 1e8) }
     }
 
     /// A line for the user, from rank 0 only.

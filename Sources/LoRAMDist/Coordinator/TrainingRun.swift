@@ -76,11 +76,11 @@ public struct TrainingRun {
             try trainer.restore(state)
             tokenCount = state.manifest.position.tokenCount
         }
-        describe(job, resumed: resumed)
+        try describe(job, resumed: resumed)
     }
 
-    /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone.
-    private func describe(_ job: Job, resumed: Int) {
+    /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone. All ranks call this.
+    private func describe(_ job: Job, resumed: Int) throws {
         let name = inputs.trained.base.name, config = inputs.trained.base.config, phase = trainer.settings.phase
         job.note("\(phase.rawValue): \(name), \(Formatting.grouped(config.parameterCount)) parameters" + (inputs.trained.plan == nil ? "" : ", pruned"))
         if phase == .train, job.recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
@@ -88,6 +88,10 @@ public struct TrainingRun {
         }
         if phase == .align, config.tiesWordEmbeddings, job.recipe.alignment.frozen.contains("lm_head") {
             job.note("note: \(name) ties its head to the embedding: freezing lm_head freezes the embedding too")
+        }
+        if phase == .align {
+            let bytes = try trainer.seat.training.allReduce(Int64(trainer.chunks.reduce(0) { $0 + $1.optimizer.shard.byteCount }), .max)
+            job.note("optimizer state: \(Formatting.grouped(Int(bytes))) bytes on the fullest rank")
         }
         if resumed > 0 { job.note("resuming after update \(resumed)") }
     }
