@@ -16,7 +16,7 @@ public struct Sampling: Sendable, Equatable {
     }
 
     /// The random numbers of one completion; number i chooses its token i.
-    func random(prompt: Int, sample: Int) -> CounterRandom { CounterRandom(seed: seed, name: "generation.\(prompt).\(sample)") }
+    package func random(prompt: Int, sample: Int) -> CounterRandom { CounterRandom(seed: seed, name: "generation.\(prompt).\(sample)") }
 }
 
 /// What a generation is to do with each prompt.

@@ -3,7 +3,7 @@ import Foundation
 /// Chooses tokens from logits [rows, V], in memory of its own.
 ///
 /// What a row gets depends on its logits and its random number alone. The order of settings is transformers': temperature, top-k, top-p.
-final class TokenSampler {
+package final class TokenSampler {
     private let sampling: Sampling
     private let vocabularySize: Int
     /// Of each row: candidates and their weights, [V]; nothing where the largest is taken.
@@ -11,7 +11,7 @@ final class TokenSampler {
     private let weights: UnsafeMutablePointer<Float>
     private let rows: Int
 
-    init(_ sampling: Sampling, vocabularySize: Int, rows: Int) {
+    package init(_ sampling: Sampling, vocabularySize: Int, rows: Int) {
         self.sampling = sampling
         self.vocabularySize = vocabularySize
         self.rows = sampling.temperature > 0 ? rows : 0
@@ -24,8 +24,26 @@ final class TokenSampler {
         weights.deallocate()
     }
 
+    /// The tokens for `count` rows of logits [count, V]; `choice` says which token of its text a row's is, and what decides.
+    ///
+    /// - Throws: `GenerationError.notFinite`.
+    package func tokens(
+        _ pool: ThreadPool, logits: UnsafePointer<Float>, count: Int, choice: (_ row: Int) -> (number: Int, uniform: Double)
+    ) throws -> [Int32] {
+        let choices = (0..<count).map(choice)
+        let tokens = [Int32](unsafeUninitializedCapacity: count) { tokens, initialized in
+            let base = tokens.baseAddress!
+            pool.run(count) { row, _ in
+                base[row] = token(row: row, logits: logits + row * vocabularySize, uniform: choices[row].uniform) ?? -1
+            }
+            initialized = count
+        }
+        if let row = tokens.firstIndex(of: -1) { throw GenerationError.notFinite(token: choices[row].number + 1) }
+        return tokens
+    }
+
     /// The token for one row of logits [V]; nil if they have no largest. `uniform` in [0, 1) decides. Rows may be asked for concurrently.
-    func token(row: Int, logits: UnsafePointer<Float>, uniform: Double) -> Int32? {
+    package func token(row: Int, logits: UnsafePointer<Float>, uniform: Double) -> Int32? {
         var best = 0, top = logits[0], isNumber = !logits[0].isNaN
         for id in 1..<vocabularySize {
             let value = logits[id]
