@@ -33,9 +33,10 @@ extension StageMemory {
     /// - Parameters:
     ///   - kernels: whose workspace is counted.
     ///   - workers: compute threads.
+    ///   - generation: what a `GenerationStage` on it allocates, as scratch.
     public init(
         config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, sharesFrozen: Bool,
-        kernels: ComputeKernels, workers: Int
+        kernels: ComputeKernels, workers: Int, generation: GenerationCapacity? = nil
     ) {
         let buffers = StageBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers)
         let layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
@@ -54,7 +55,11 @@ extension StageMemory {
         moments = training.isTraining ? layout.count * 8 : 0
         gradients = 0
         activations = buffers.activationByteCount
-        scratch = buffers.arena.byteCount - buffers.activationByteCount + norms + rotary
+        let generating = generation.map { capacity in
+            GenerationBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers).arena.byteCount
+                + capacity.positions * config.headDim * 4
+        }
+        scratch = buffers.arena.byteCount - buffers.activationByteCount + norms + rotary + (generating ?? 0)
         messages = 0
         process = Self.processBytes
     }
