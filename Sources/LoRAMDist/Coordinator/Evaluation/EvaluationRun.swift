@@ -33,6 +33,13 @@ public enum EvaluationRun {
     public struct Settings: Sendable {
         public var perplexity: EvaluationData.Configuration?
         public var tasks: [ChoiceData.Settings]
+        /// Tasks whose answers the model writes.
+        public var writtenTasks: [GenerationTaskData.Settings] = []
+        /// For those that run programs: started before MPI, on rank 0 at least.
+        public var sandbox: ProgramSandbox?
+        public var programLimits = ProgramSandbox.Limits()
+        /// Whether a task's answers begin with BOS, where the tokenizer has one.
+        public var addsBOS = true
         /// Windows of a micro-batch.
         public var microBatchSize: Int
         public var streaming = Streaming()
@@ -44,22 +51,24 @@ public enum EvaluationRun {
         }
 
         /// Tokens of the longest window.
-        var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0) }
+        var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0, 1) }
         var capacity: StageCapacity { StageCapacity(tokens: microBatchSize * length, positions: length) }
     }
 
-    private struct Inputs {
+    fileprivate struct Inputs {
         var model: ModelReference
         var adapter: Adapter?
         /// Of an adapter whose product is masked.
         var masks: PruningMasks?
         var perplexity: EvaluationData?
         var tasks: [ChoiceData]
+        var writtenTasks: [GenerationTaskData]
+        var tokenizer: (any Tokenizer)?
     }
 
     /// All ranks call this. One report a subject, in their order; each is in memory only while it is scored.
     public static func run(_ job: Job, _ subjects: [Subject], _ settings: Settings) throws -> [EvaluationReport] {
-        guard settings.perplexity != nil || !settings.tasks.isEmpty else { throw EvaluationError.nothingToScore }
+        guard settings.perplexity != nil || !settings.tasks.isEmpty || !settings.writtenTasks.isEmpty else { throw EvaluationError.nothingToScore }
         return try subjects.map { try score(job, $0, settings) }
     }
 
@@ -77,10 +86,11 @@ public enum EvaluationRun {
             return (0..<dims.stages).map { stage in
                 StageMemory(
                     config: config, range: partition.range(stage: stage), training: training, capacity: settings.capacity, weights: forecast.weights,
-                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
+                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, generation: inputs.writing(dims))
             }
         }
         guard let dims = try residentDims(job, choice, settings) else {
+            if let task = inputs.writtenTasks.first { throw EvaluationError.writesWhileStreaming(task: task.task) }
             return try stream(job, inputs, subject, settings, memoryByteCount: nodes.usableByteCount(ofRank: job.world.rank))
         }
         let (grid, seat) = try job.makeGrid(dims)
@@ -94,7 +104,15 @@ public enum EvaluationRun {
             return stage
         }
         let evaluator = Evaluator(stage: stage, seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
-        let report = try report(inputs, subject, settings) { _ in evaluator }
+        var report = try report(inputs, subject, settings) { _ in evaluator }
+        if let tokenizer = inputs.tokenizer, !inputs.writtenTasks.isEmpty {
+            let stops = StopTokens.of(config, directory: inputs.model.directory, tokenizer: tokenizer)
+            let answers = GeneratedAnswers(
+                job: job, generator: TextGenerator(stage: stage, seat: seat, tokenizer: tokenizer, stopTokenIDs: stops, marker: job.marker),
+                tokenizer: tokenizer, addsBOS: settings.addsBOS, positionCount: config.maxPositionCount, sandbox: settings.sandbox,
+                limits: settings.programLimits)
+            report.written = try inputs.writtenTasks.compactMap(answers.score)
+        }
         try grid.free()
         return report
     }
@@ -171,6 +189,18 @@ public enum EvaluationRun {
             return try ChoiceData(
                 $0, tokenizer: tokenizer, vocabularySize: config.vocabularySize, batchTokens: settings.microBatchSize * settings.length)
         }
-        return Inputs(model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks)
+        let writtenTasks = try settings.writtenTasks.map { try GenerationTaskData($0) }
+        if !writtenTasks.isEmpty, tokenizer == nil { throw EvaluationError.needsTokenizer(model: subject.model) }
+        return Inputs(
+            model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks, writtenTasks: writtenTasks, tokenizer: tokenizer)
+    }
+}
+
+extension EvaluationRun.Inputs {
+    /// What writing the tasks' answers takes beside scoring; nil: nothing is written.
+    fileprivate func writing(_ dims: ParallelDims) -> GenerationCapacity? {
+        guard let most = writtenTasks.map(\.completionCount).max() else { return nil }
+        return GenerationCapacity(
+            sequences: max(1, min(GenerationStage.rowsTogether, (most + dims.replicas - 1) / dims.replicas)), positions: model.config.maxPositionCount)
     }
 }
