@@ -42,7 +42,7 @@ public struct NodeMap: Sendable, Equatable {
 
     /// Bytes that a grid takes on each node. Frozen weights that are mapped count once for all replicas of a stage on the node.
     public func usage(_ dims: ParallelDims, _ memories: [StageMemory]) -> [Int] {
-        precondition(memories.count == dims.stages && dims.worldSize <= nodes.count)
+        precondition(memories.count == dims.stages && dims.computeRanks <= nodes.count)
         var usage = [Int](repeating: 0, count: memoryByteCounts.count)
         for stage in 0..<dims.stages {
             var lastNode = -1

@@ -103,7 +103,7 @@ public enum EvaluationRun {
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }
-        let evaluator = Evaluator(stage: stage, seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
+        let evaluator = Evaluator(stages: [stage], seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
         var report = try report(inputs, subject, settings) { _ in evaluator }
         if let tokenizer = inputs.tokenizer, !inputs.writtenTasks.isEmpty {
             let stops = StopTokens.of(config, directory: inputs.model.directory, tokenizer: tokenizer)

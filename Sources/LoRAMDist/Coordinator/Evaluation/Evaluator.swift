@@ -15,15 +15,17 @@ public final class Evaluator: BatchScorer {
     /// Micro-batches of one run of the schedule: fills the pipeline, bounds what is read ahead.
     private static let roundCount = 16
 
-    private let stage: ModelStage
+    /// This rank's parts of the model, as many on every rank.
+    private let stages: [ModelStage]
     let seat: ProcessGrid.Seat
     private let marker: ProgressMarker
     private let microBatchSize: Int
     private var executors: [Int: ScheduleExecutor] = [:]
 
-    /// All ranks of the grid make one. `microBatchSize`: windows of a micro-batch; the stage must have room for them.
-    public init(stage: ModelStage, seat: ProcessGrid.Seat, microBatchSize: Int, marker: ProgressMarker) {
-        self.stage = stage
+    /// All ranks of the grid make one. `stages`: see `Schedule.part`. `microBatchSize`: windows of a micro-batch; the stages must have room
+    /// for them.
+    public init(stages: [ModelStage], seat: ProcessGrid.Seat, microBatchSize: Int, marker: ProgressMarker) {
+        self.stages = stages
         self.seat = seat
         self.microBatchSize = microBatchSize
         self.marker = marker
@@ -37,18 +39,19 @@ public final class Evaluator: BatchScorer {
         let own = Array(stride(from: seat.position.replica, to: count, by: seat.replicas.size))
         for start in stride(from: 0, to: own.count, by: Self.roundCount) {
             let indices = Array(own[start..<min(start + Self.roundCount, own.count)])
-            let round = EvaluationStage(stage: stage, batches: try indices.map(batch))
+            let batches = try indices.map(batch)
+            let round = stages.map { EvaluationStage(stage: $0, batches: batches) }
             try executor(indices.count).run(round)
-            guard stage.range.isLast else { continue }
-            for (place, index) in indices.enumerated() { body(index, round.losses[place]) }
+            guard let last = round.last, last.stage.range.isLast else { continue }
+            for (place, index) in indices.enumerated() { body(index, last.losses[place]) }
         }
     }
 
     private func executor(_ microBatchCount: Int) throws -> ScheduleExecutor {
         if let known = executors[microBatchCount] { return known }
         let made = try ScheduleExecutor(
-            schedule: .forwardOnly(stages: seat.pipeline.size, microBatchCount: microBatchCount), pipeline: seat.pipeline,
-            maxBoundaryCount: stage.capacity.tokens * stage.config.hiddenSize, marker: marker)
+            schedule: .forwardOnly(stages: seat.pipeline.size, microBatchCount: microBatchCount, chunks: stages.count), pipeline: seat.pipeline,
+            maxBoundaryCount: stages[0].capacity.tokens * stages[0].config.hiddenSize, marker: marker)
         executors[microBatchCount] = made
         return made
     }
@@ -77,7 +80,9 @@ private final class EvaluationStage: PipelineStage {
 
     func recompute(microBatch: Int, slot: Int) { preconditionFailure("evaluation has no backward pass") }
 
-    func backward(microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) {
-        preconditionFailure("evaluation has no backward pass")
-    }
+    func backward(
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+    ) { preconditionFailure("evaluation has no backward pass") }
+
+    func weightGradients(microBatch: Int, weightSlot: Int) { preconditionFailure("evaluation has no backward pass") }
 }

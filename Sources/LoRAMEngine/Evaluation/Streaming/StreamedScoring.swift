@@ -99,7 +99,8 @@ public final class StreamedScoring {
             let pool = try ThreadPool(threadCount: 1), poll = Poll(moved)
             pool.setPoll({ Unmanaged<Poll>.fromOpaque($0!).takeUnretainedValue().body() }, context: Unmanaged.passUnretained(poll).toOpaque())
             defer { withExtendedLifetime(poll) {} }
-            let weights = try StageWeights(source: model.source, range: range, training: training, storage: storage, pool: pool)
+            let weights = try StageWeights(
+                source: model.source, range: range, training: training, trainedType: .f32, storage: storage, pool: pool)
             if let adapter { try weights.fill(from: adapter) }
             return weights
         }
