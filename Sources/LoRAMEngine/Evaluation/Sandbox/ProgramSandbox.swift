@@ -55,11 +55,11 @@ public final class ProgramSandbox: Sendable {
     ///   - jails: tried in this order.
     /// - Throws: `SandboxError`.
     public static func start(workers: Int, python: String? = nil, jails: [Jail] = Jail.allCases) throws -> ProgramSandbox {
-        guard let python = python ?? findPython() else { throw SandboxError.noPython }
+        guard let found = python ?? findPython(), access(found, X_OK) == 0 else { throw SandboxError.noPython(path: python) }
         var failure: SandboxError?
         for jail in jails {
             do {
-                let made = try (0..<workers).map { _ in try SandboxWorker(python: python, jail: jail) }
+                let made = try (0..<workers).map { _ in try SandboxWorker(python: found, jail: jail) }
                 var limits = Limits()
                 limits.seconds = 30
                 for worker in made {
@@ -142,7 +142,8 @@ private final class SharedWork: Sendable {
 }
 
 public enum SandboxError: DiagnosedError, Equatable {
-    case noPython
+    /// nil: neither in /usr/bin nor in PATH.
+    case noPython(path: String?)
     /// The system lets this user make no jail that would hold.
     case noJail(reason: String)
     /// A server ended.
@@ -152,7 +153,7 @@ public enum SandboxError: DiagnosedError, Equatable {
 
     public var description: String {
         switch self {
-        case .noPython: "cannot run programs: expected python3 in /usr/bin or PATH, found none; install it or name it with --python"
+        case .noPython(let path): "cannot run programs: expected python3 \(path.map { "at \($0)" } ?? "in /usr/bin or PATH"), found none; install it or name it with --python".singleLine
         case .noJail(let reason):
             "cannot run programs that a model wrote: expected user namespaces or Landlock to hold them, found neither (\(reason)); run on another machine".singleLine
         case .lost: "cannot run programs: expected the sandbox's server to answer, found it gone; start again"
