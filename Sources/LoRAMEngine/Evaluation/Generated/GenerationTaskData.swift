@@ -6,10 +6,6 @@ public enum GenerationTaskData: Sendable {
     public enum Settings: Sendable, Equatable {
         case gsm8k(GSM8KData.Settings)
         case humaneval(HumanEvalData.Settings)
-
-        public var runsPrograms: Bool {
-            if case .humaneval = self { true } else { false }
-        }
     }
 
     /// - Throws: `DatasetError`, `EvaluationError`
