@@ -6,9 +6,9 @@ import Synchronization
 /// Without it a file that is read from end to end would be resident as a whole, as far as the system lets it.
 final class MappedPages: Sendable {
     /// Of the file in memory at most, about.
-    static let byteCount = 64 << 20
-    /// What a page fault brings in around its page.
-    private static let faultByteCount = 1 << 16
+    static let byteCount = 32 << 20
+    /// What page faults bring in around the pages of a short range.
+    private static let faultByteCount = 1 << 17
 
     private let file: MappedFile
     private let seen = Atomic<Int>(0)

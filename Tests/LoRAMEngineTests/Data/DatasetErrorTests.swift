@@ -169,16 +169,7 @@ import LoRAMEngine
         }
     }
 
-    /// The other formats, a few records of each.
-    static let records: [(DatasetFormat, String)] = [
-        (.conversations, #"{"conversations": [{"from": "human", "value": "Hi \"Ada\""}, {"from": "gpt", "value": "Hello"}], "system": "Be \u00e9."}"#),
-        (.messages, #"{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello\n"}]}"#),
-        (.openorca, #"{"id": "1", "system_prompt": "", "question": "Why?", "response": "Because."}"#),
-        (.prompt, #"{"prompt": [{"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Hello"}]}"#),
-        (.prompt, #"{"prompt": "Hi", "completion": " there"}"#), (.alpaca, #"{"instruction": "Say", "input": null, "output": "so"}"#),
-    ]
-
-    @Test(arguments: records) func survivesDamagedConversations(format: DatasetFormat, record: String) throws {
+    @Test(arguments: ConversationRecords.all) func survivesDamagedConversations(format: DatasetFormat, record: String) throws {
         let text = (0..<5).map { _ in record }.joined(separator: "\n")
         for (template, seed) in [(PromptTemplate.alpaca, UInt64(33)), (.chatml, 34)] {
             let tokenizer = ChatTokenizer()
@@ -216,4 +207,15 @@ import LoRAMEngine
         }
         #expect(refused > 20)
     }
+}
+
+enum ConversationRecords {
+    /// The other formats, a few records of each.
+    static let all: [(DatasetFormat, String)] = [
+        (.conversations, #"{"conversations": [{"from": "human", "value": "Hi \"Ada\""}, {"from": "gpt", "value": "Hello"}], "system": "Be \u00e9."}"#),
+        (.messages, #"{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello\n"}]}"#),
+        (.openorca, #"{"id": "1", "system_prompt": "", "question": "Why?", "response": "Because."}"#),
+        (.prompt, #"{"prompt": [{"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Hello"}]}"#),
+        (.prompt, #"{"prompt": "Hi", "completion": " there"}"#), (.alpaca, #"{"instruction": "Say", "input": null, "output": "so"}"#),
+    ]
 }
