@@ -71,6 +71,30 @@ struct AlignBitsTests {
         }
     }
 
+    /// Bytes that the ranks have allocated for moments and, beside bf16 weights, for masters.
+    @Test(arguments: ["f32", "bf16"]) func optimizerMemoryFallsWithReplicas(type: String) throws {
+        let project = try Project(hidden: 256), parameters = Project.config(hidden: 256).parameterCount
+        func bytes(_ replicas: Int) throws -> Double {
+            let outcome = try GridVariant(stages: 1, replicas: replicas).run(
+                ["align"]
+                    + settings([
+                        ("model", project.model), ("synthetic_seed", "5"), ("output", project.path("run-\(replicas)")), ("alignment.frozen", "[]"),
+                        ("alignment.data.train", "[{path: \(project.texts)}]"), ("alignment.data.length", "16"), ("alignment.batch.global", "4"),
+                        ("alignment.batch.micro", "1"), ("alignment.schedule.steps", "1"), ("compute.type", type),
+                    ]))
+            #expect(outcome.exitCode == 0, "\(outcome.standardError)")
+            let match = try #require(outcome.standardError.firstMatch(of: #/optimizer state: ([\d,]+) bytes/#))
+            let digits = match.1.split(separator: ",").joined()
+            return try #require(Double(digits) as Double?)
+        }
+        let whole = try bytes(1)
+        #expect(abs(whole / Double(parameters * (type == "f32" ? 8 : 12)) - 1) < 0.01)
+        for replicas in [2, 4] {
+            let share = try bytes(replicas) * Double(replicas) / whole
+            #expect(share >= 1 && share < 1.15, "\(replicas) replicas: \(share)")
+        }
+    }
+
     /// The result is a checkpoint that further commands read, and its frozen weights are the given ones.
     @Test func frozenWeightsStay() throws {
         let project = try Project()

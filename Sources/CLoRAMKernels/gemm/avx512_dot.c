@@ -1,4 +1,4 @@
-// Dot products of few tokens with 512-bit FMA, optionally decoding the next rows' NF4 blocks in between.
+// Dot products of few tokens with 512-bit FMA.
 #if defined(__x86_64__)
 #include "avx512.h"
 #include "avx512_f32.h"
@@ -19,34 +19,14 @@ LORAM_INLINE LORAM_AVX512 void dot_step(const int rows, const int tokens, __m512
     }
 }
 
-LORAM_INLINE LORAM_AVX512 void decode_step(const int rows, const loram_decode_job *job, long block, __m512 levels) {
-    LORAM_UNROLL
-    for (int r = 0; r < rows; r++) {
-        const uint8_t *codes = job->row[r].codes + 32 * block;
-        _mm_prefetch((const char *)codes + job->ahead, _MM_HINT_T0);
-        loram_decode_block_f32((float *)job->row[r].out + LORAM_NF4_BLOCK * block, codes, levels, job->row[r].scales + block, 0);
-    }
-}
-
 /// Lanes of `rows` decoded rows times `tokens` converted ones, both constants at every call.
-LORAM_INLINE LORAM_AVX512 void dot_block(const int rows, const int tokens, float *lanes, const float *w, long w_stride, const float *x, long x_stride, long steps, int accumulate, const loram_decode_job *job) {
+LORAM_INLINE LORAM_AVX512 void dot_block(const int rows, const int tokens, float *lanes, const float *w, long w_stride, const float *x, long x_stride, long steps, int accumulate) {
     __m512 sum[LORAM_DOT_MAX_ROWS][LORAM_DOT_TOKENS];
     LORAM_UNROLL
     for (int r = 0; r < rows; r++)
         LORAM_UNROLL
         for (int t = 0; t < tokens; t++) sum[r][t] = accumulate ? _mm512_loadu_ps(lanes + (r * tokens + t) * LORAM_LANES) : _mm512_setzero_ps();
-    long s = 0;
-    if (job) {
-        const __m512 levels = _mm512_loadu_ps(loram_nf4_codes);
-        long block = 0;
-        for (long pairs = loram_min(steps / 2, job->blocks); block < pairs; block++, s += 2) {
-            dot_step(rows, tokens, sum, w + s * 32, w_stride, x + s * 32, x_stride);
-            dot_step(rows, tokens, sum, w + s * 32 + 32, w_stride, x + s * 32 + 32, x_stride);
-            decode_step(rows, job, block, levels);
-        }
-        for (; block < job->blocks; block++) decode_step(rows, job, block, levels);
-    }
-    for (; s < steps; s++) dot_step(rows, tokens, sum, w + s * 32, w_stride, x + s * 32, x_stride);
+    for (long s = 0; s < steps; s++) dot_step(rows, tokens, sum, w + s * 32, w_stride, x + s * 32, x_stride);
     LORAM_UNROLL
     for (int r = 0; r < rows; r++)
         LORAM_UNROLL
@@ -55,11 +35,8 @@ LORAM_INLINE LORAM_AVX512 void dot_block(const int rows, const int tokens, float
 
 #define DOT(TOKENS, ROWS)                                                                                                                     \
     static LORAM_AVX512 void dot##TOKENS(float *lanes, const float *w, long ws, int rows, const float *x, long xs, long steps, int acc) { \
-        if (rows == ROWS) { dot_block(ROWS, TOKENS, lanes, w, ws, x, xs, steps, acc, NULL); return; }                                         \
-        for (int r = 0; r < rows; r++) dot_block(1, TOKENS, lanes + r * TOKENS * LORAM_LANES, w + r * ws, ws, x, xs, steps, acc, NULL);          \
-    }                                                                                                                                         \
-    static LORAM_AVX512 void dot_decode##TOKENS(float *lanes, const float *w, long ws, const float *x, long xs, long steps, int acc, const loram_decode_job *job) { \
-        dot_block(ROWS, TOKENS, lanes, w, ws, x, xs, steps, acc, job);                                                                        \
+        if (rows == ROWS) { dot_block(ROWS, TOKENS, lanes, w, ws, x, xs, steps, acc); return; }                                         \
+        for (int r = 0; r < rows; r++) dot_block(1, TOKENS, lanes + r * TOKENS * LORAM_LANES, w + r * ws, ws, x, xs, steps, acc);          \
     }
 DOT(1, 4) DOT(2, 4) DOT(3, 4) DOT(4, 4) DOT(5, 4) DOT(6, 4) DOT(7, 3) DOT(8, 3)
 
@@ -67,12 +44,6 @@ LORAM_AVX512 void loram_avx512_dot(float *lanes, const void *w, long w_stride, i
     typedef void (*dot_function)(float *, const float *, long, int, const float *, long, long, int);
     static const dot_function dots[LORAM_DOT_TOKENS] = {dot1, dot2, dot3, dot4, dot5, dot6, dot7, dot8};
     dots[tokens - 1](lanes, w, w_stride, rows, x, x_stride, steps, accumulate);
-}
-
-LORAM_AVX512 void loram_avx512_dot_decode(float *lanes, const void *w, long w_stride, const void *x, long x_stride, int tokens, long steps, int accumulate, const loram_decode_job *job) {
-    typedef void (*dot_function)(float *, const float *, long, const float *, long, long, int, const loram_decode_job *);
-    static const dot_function dots[LORAM_DOT_TOKENS] = {dot_decode1, dot_decode2, dot_decode3, dot_decode4, dot_decode5, dot_decode6, dot_decode7, dot_decode8};
-    dots[tokens - 1](lanes, w, w_stride, x, x_stride, steps, accumulate, job);
 }
 
 LORAM_AVX512 void loram_avx512_sum_lanes(float *out, const float *lanes, long count) {

@@ -24,16 +24,21 @@ enum {
     LORAM_DOT_STEP = 32,
 };
 
-/// NF4 blocks that a dot kernel decodes on the side: block i of 0 ..< blocks of each row, from codes + 32 i to out + 64 i elements. Codes
-/// that lie `ahead` bytes further on are fetched into cache.
-typedef struct loram_decode_job {
+/// Rows of NF4 blocks that a dot kernel multiplies as they are. A block is 32 bytes of codes: the upper nibbles hold its even elements, the
+/// lower ones its odd elements, so x comes as two planes, of which block i takes elements 32 i ..< 32 i + 32. Where rows of W start in
+/// mid-block, a row's planes start as far before x, which lies between zeros; where they start in mid-byte, the planes change places.
+typedef struct loram_nf4_rows {
+    /// Blocks of each row, and how many bytes further on codes are fetched into cache.
     long blocks, ahead;
+    /// Set where all rows have the same planes.
+    int shared;
     struct {
         const uint8_t *codes;
         const float *scales;
-        void *out;
+        /// Elements of token 0 that belong to the upper and to the lower nibbles.
+        const void *upper, *lower;
     } row[4];
-} loram_decode_job;
+} loram_nf4_rows;
 
 /// What a set does for one compute type.
 typedef struct loram_engine {
@@ -69,9 +74,11 @@ typedef struct loram_engine {
     /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of decoded rows [rows] and converted tokens over steps of LORAM_DOT_STEP.
     /// rows <= loram_dot_rows(tokens). Strides in elements.
     void (*dot)(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
-    /// dot of exactly loram_dot_rows(tokens) rows that meanwhile decodes `job` for as many rows. Decoding hides behind the
-    /// multiply-adds, which alone leave half of the vector units idle. NULL where it would not pay.
-    void (*dot_decode)(float *lanes, const void *w, long w_stride, const void *x, long x_stride, int tokens, long steps, int accumulate, const loram_decode_job *job);
+    /// Two planes of x, its even and its odd elements, converted; each holds `length` elements and is zero beyond x's count.
+    void (*split)(void *even, void *odd, const float *x, long count, long length);
+    /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks (loram_nf4_dot_rows(tokens), or one) and up to
+    /// LORAM_SMALL_TOKENS tokens, whose planes lie x_stride elements apart. Decoded values never leave the registers. NULL: decode, then dot.
+    void (*dot_nf4)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
     /// out[i] = the sum of the lanes [i, LORAM_LANES], halves added to halves: a balanced tree.
     void (*sum_lanes)(float *out, const float *lanes, long count);
 } loram_engine;
@@ -107,6 +114,8 @@ extern const loram_kernels loram_kernels_avx2, loram_kernels_avx512, loram_kerne
 /// Rows of W per call of a dot kernel: rows * tokens <= 24 partial sums stay in registers.
 static inline int loram_dot_rows(int tokens) { return tokens <= 6 ? 4 : 3; }
 enum { LORAM_DOT_TOKENS = 8, LORAM_DOT_MAX_ROWS = 4 };
+/// The same for dot_nf4, which decodes a row only once for all tokens.
+static inline int loram_nf4_dot_rows(int tokens) { return tokens <= LORAM_DOT_TOKENS ? loram_dot_rows(tokens) : 1; }
 
 static inline long loram_ceil(long value, long step) { return (value + step - 1) / step; }
 static inline long loram_round_up(long value, long step) { return loram_ceil(value, step) * step; }

@@ -18,6 +18,8 @@ public final class Job {
     /// On a dedicated coordinator.
     private let keepingLimits: FullModelScoring.Limits?
     private let watchdog: Watchdog
+    /// Pages of program and libraries, before any other file is mapped.
+    private let programByteCount = Machine.residentMemory.file
 
     /// Runs `body` on every rank of a job that computes, or in one process where nothing launched it. Errors end the whole job.
     /// `forScoring`: see `Recipe.load`.
@@ -25,7 +27,6 @@ public final class Job {
         let runtime = try MPIRuntime.start()
         let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
         if let limits = job.keepingLimits, let link = job.link {
-            job.watchdog.setLimit(seconds: 1e8)
             try DedicatedCoordinator(job, link, limits).serve()
         } else {
             try body(job)
@@ -44,9 +45,7 @@ public final class Job {
     }
 
     /// A launcher (mpirun, srun) started this process as one of several.
-    public static var isLaunched: Bool {
-        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { ProcessInfo.processInfo.environment[$0] != nil }
-    }
+    public static var isLaunched: Bool { Machine.isLaunched }
 
     /// Whether this process will be rank 0, as far as the launcher says so before MPI starts.
     public static var isFirstRank: Bool {
@@ -137,12 +136,23 @@ public final class Job {
         return (grid, grid.seat)
     }
 
+    /// All ranks call this when model and texts are open: memory of the fullest rank's process so far, the same on all. Mapped texts are left
+    /// out: their pages go when memory is short.
+    public func processMemory() throws -> ProcessMemory {
+        ProcessMemory(program: Int(try world.allReduce(Int64(programByteCount + Machine.residentMemory.own), .max)))
+    }
+
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;
     /// who waits does not move, and is not to be ended for it.
     public func waitForOthers() throws {
-        watchdog.setLimit(seconds: 1e8)
+        isWatched = false
         try world.patientBarrier()
-        watchdog.setLimit(seconds: Double(recipe.watchdogSeconds))
+        isWatched = true
+    }
+
+    /// Whether this rank is to be ended when it does not move. Not while others are to move.
+    var isWatched = true {
+        didSet { watchdog.setLimit(seconds: isWatched ? Double(recipe.watchdogSeconds) : 1e8) }
     }
 
     /// A line for the user, from rank 0 only.

@@ -89,8 +89,11 @@ public struct TrainingInputs {
         try tokenizerPath(for: base, recipe).map { try TokenizerLoader.load(path: $0) }
     }
 
-    private static func tokenizerPath(for base: ModelReference, _ recipe: Recipe) -> String? {
-        [base.directory, recipe.model].compactMap(\.self).first { directory in
+    private static func tokenizerPath(for base: ModelReference, _ recipe: Recipe) -> String? { tokenizerPath(in: [base.directory, recipe.model]) }
+
+    /// The first of the directories that holds a tokenizer.
+    static func tokenizerPath(in directories: [String?]) -> String? {
+        directories.compactMap(\.self).first { directory in
             FilePath.isDirectory(directory) && TokenizerLoader.fileNames.contains { FilePath.exists("\(directory)/\($0)") }
         }
     }

@@ -44,6 +44,7 @@ public struct TrainingRun {
         self.inputs = inputs
         let trained = inputs.trained, config = trained.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        let process = try job.processMemory()
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount,
             allowsReplicas: { replicas in
@@ -55,13 +56,14 @@ public struct TrainingRun {
                 let storage = StageStorage.forecast(
                     recipe, weights: trained.base.weightBytes, isFile: trained.base.isFile, quantizes: phase == .train)
                 return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
+                    hasMasks: trained.masks != nil)
             })
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: trained.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: trained.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? trained.masks : nil, marker: job.marker)
+            storage: storage, masks: settings.usesMasks ? trained.masks : nil, marker: job.marker)
         try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stages.reduce(0) { $0 &* 31 &+ $1.frozenSampleHash() }, what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
@@ -74,11 +76,11 @@ public struct TrainingRun {
             try trainer.restore(state)
             tokenCount = state.manifest.position.tokenCount
         }
-        describe(job, resumed: resumed)
+        try describe(job, resumed: resumed)
     }
 
-    /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone.
-    private func describe(_ job: Job, resumed: Int) {
+    /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone. All ranks call this.
+    private func describe(_ job: Job, resumed: Int) throws {
         let name = inputs.trained.base.name, config = inputs.trained.base.config, phase = trainer.settings.phase
         job.note("\(phase.rawValue): \(name), \(Formatting.grouped(config.parameterCount)) parameters" + (inputs.trained.plan == nil ? "" : ", pruned"))
         if phase == .train, job.recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
@@ -86,6 +88,10 @@ public struct TrainingRun {
         }
         if phase == .align, config.tiesWordEmbeddings, job.recipe.alignment.frozen.contains("lm_head") {
             job.note("note: \(name) ties its head to the embedding: freezing lm_head freezes the embedding too")
+        }
+        if phase == .align {
+            let bytes = try trainer.seat.training.allReduce(Int64(trainer.chunks.reduce(0) { $0 + $1.optimizer.shard.byteCount }), .max)
+            job.note("optimizer state: \(Formatting.grouped(Int(bytes))) bytes on the fullest rank")
         }
         if resumed > 0 { job.note("resuming after update \(resumed)") }
     }

@@ -39,7 +39,7 @@ public struct ReportPage: Sendable {
         let charts = chart("loss", "loss") + evaluations.map { chart("perplexity, \($0.dropFirst(5))", $0) }.joined()
             + chart("learning rate", "learning_rate") + chart("gradient norm", "grad_norm") + chart("tokens/s", "tokens_per_second")
             + chart("peak memory of the largest rank, MiB", "peak_rss_mib")
-        let pipelines = present.compactMap { _, run in run.plan(phase).map { pipeline(run, $0) } }.joined()
+        let pipelines = present.compactMap { _, run in run.plan(phase).map { pipeline(run, $0, run.comparison(phase)) } }.joined()
         return "<section><h2>\(phase == .align ? "Alignment" : "Adapter training")</h2>\(table(phase, present.map { $0 }, evaluations))"
             + "<div class=\"charts\">\(charts)</div>\(pipelines)</section>"
     }
@@ -64,14 +64,17 @@ public struct ReportPage: Sendable {
         return Self.table(head, rows)
     }
 
-    private func pipeline(_ run: RunRecord, _ plan: GridPlan) -> String {
+    private func pipeline(_ run: RunRecord, _ plan: GridPlan, _ comparison: RunRecord.Comparison?) -> String {
         let dims = plan.layout.dims
-        let caption = "\(run.name): \(dims.stages) stages x \(dims.replicas) replicas, bubble \(Formatting.fixed(plan.bubble * 100, decimals: 1)) %, as planned"
+        func percent(_ share: Double) -> String { Formatting.fixed(share * 100, decimals: 1) + " %" }
+        let bubble = comparison?.bubble.map { " (measured \(percent($0.measured)))" } ?? ""
+        let peak = comparison?.peakRankBytes.map { ", largest rank \(Formatting.bytes(Int($0.foretold))) (measured \(Formatting.bytes(Int($0.measured))))" } ?? ""
+        let caption = "\(run.name): \(dims.stages) stages x \(dims.replicas) replicas, as planned: bubble \(percent(plan.bubble))\(bubble)\(peak)"
         let rows = plan.stages.map { stage -> [String] in
             let memory = stage.memory
             return [
                 "\(stage.index)", stage.layersText,
-            ] + [memory.frozen, memory.parameters + memory.moments + memory.gradients, memory.activations, memory.scratch + memory.messages + memory.process, memory.total]
+            ] + [memory.frozen, memory.parameters + memory.moments + memory.gradients, memory.activations, memory.scratch + memory.messages + memory.process.total, memory.total]
                 .map { Formatting.bytes($0) }
         }
         let table = Self.table(["stage", "layers", "frozen weights", "trained, optimizer, gradients", "activations", "other", "memory of a rank"], rows)

@@ -65,6 +65,23 @@ public enum Machine {
         return Double(usage.ru_maxrss) / 1024
     }
 
+    /// Resident set of this process now, bytes: its own memory with what it shares with other processes, and pages of mapped files,
+    /// program and libraries among them. Zeros where the system does not say.
+    public static var residentMemory: (own: Int, file: Int) {
+        let status = String(decoding: (try? FileSystem.read("/proc/self/status", limit: 1 << 16)) ?? [], as: UTF8.self)
+        var bytes: [Substring: Int] = [:]
+        for line in status.split(separator: "\n") where line.hasPrefix("Rss") {
+            let fields = line.split(whereSeparator: { $0 == ":" || $0.isWhitespace })
+            if fields.count > 1 { bytes[fields[0]] = (Int(fields[1]) ?? 0) << 10 }
+        }
+        return (bytes["RssAnon", default: 0] + bytes["RssShmem", default: 0], bytes["RssFile", default: 0])
+    }
+
+    /// A launcher (mpirun, srun) started this process as one of several.
+    public static var isLaunched: Bool {
+        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { (name: String) in getenv(name) != nil }
+    }
+
     /// Page faults of this process so far that waited for a disk.
     public static var majorPageFaultCount: Int {
         var usage = rusage()

@@ -4,8 +4,9 @@ internal import CLoRAMKernels
 ///
 /// Legend: N tokens, M of them with a label, C rows of a chunk, D hidden size, V vocabulary, R rank.
 struct OutputHead {
-    /// Rows of logits that exist at a time: bounded to 64 MiB, by the vocabulary alone.
-    static func chunkRows(vocabularySize: Int) -> Int { max(16, min(512, (16 << 20) / vocabularySize / 16 * 16)) }
+    /// Rows of logits that exist at a time: bounded to 256 MiB, by the vocabulary alone. The head's weights are read and packed once for
+    /// each chunk, which below some 500 rows costs as much as multiplying them.
+    static func chunkRows(vocabularySize: Int) -> Int { max(16, min(512, (64 << 20) / vocabularySize / 16 * 16)) }
 
     let hiddenSize: Int
     let vocabularySize: Int

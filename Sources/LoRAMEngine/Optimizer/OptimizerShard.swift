@@ -32,6 +32,9 @@ public final class OptimizerShard {
         masters = slices.count > 2 ? arena.pointer(slices[2]) : nil
     }
 
+    /// Bytes of moments and masters.
+    public var byteCount: Int { arena.byteCount }
+
     private static func floatsPerElement(_ weights: DType) -> Int { weights == .f32 ? 2 : 3 }
 
     /// Bytes that the state of so many elements takes, where the weights are of the type.

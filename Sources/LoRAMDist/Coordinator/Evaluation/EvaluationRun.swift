@@ -80,13 +80,15 @@ public enum EvaluationRun {
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.length, recompute: false)
         let training = Training.none(adapter: inputs.adapter?.lora)
         let forecast = StageStorage.forecast(job.recipe, weights: inputs.model.weightBytes, isFile: inputs.model.isFile, quantizes: false)
+        let process = try job.processMemory()
         let nodes = try NodeMap(job.world, rankByteCount: settings.streaming.memoryByteCount)
         let choice = GridChoice(nodes: nodes, layers: config.layerCount) { dims in
             let partition = try cost.partition(stages: dims.stages)
             return (0..<dims.stages).map { stage in
                 StageMemory(
                     config: config, range: partition.range(stage: stage), training: training, capacity: settings.capacity, weights: forecast.weights,
-                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, generation: inputs.writing(dims))
+                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
+                    usesMasks: inputs.masks != nil, generation: inputs.writing(dims))
             }
         }
         guard let dims = try residentDims(job, choice, settings) else {

@@ -15,13 +15,15 @@ final class CommitRecovery: Sendable {
     }
 
     private let recipe: Recipe
+    private let marker: ProgressMarker
     private let state = Mutex(State())
     /// Held by who changes commits' directories.
     private let files = NSLock()
     private let work = DispatchSemaphore(value: 0), end = DispatchSemaphore(value: 0)
 
-    init(_ recipe: Recipe) {
+    init(_ recipe: Recipe, marker: ProgressMarker) {
         self.recipe = recipe
+        self.marker = marker
         let thread = Thread { [self] in
             while let next = next() {
                 do {
@@ -29,7 +31,7 @@ final class CommitRecovery: Sendable {
                         let scoring = state.withLock({ $0.scoring })
                     else { continue }
                     // Files that are open stay, even if a later commit takes the directory's place.
-                    let row = EvaluationRow(step: next.step, phase: .train, values: try scoring.score(adapter: adapter))
+                    let row = EvaluationRow(step: next.step, phase: .train, values: try scoring.score(adapter: adapter) { marker.touch() })
                     state.withLock { $0.scores.append(row) }
                 } catch {
                     state.withLock { $0.failure = error }
@@ -95,6 +97,7 @@ final class CommitRecovery: Sendable {
         for (name, shape) in output.tensors {
             try reader.copy(StateName.value(of: name), shape: shape, into: buffer.base)
             try writer.append(buffer.base, count: shape.reduce(1, *), to: name)
+            marker.touch()
         }
         try writer.finish()
         try output.recover(in: paths)

@@ -17,9 +17,10 @@ struct DedicatedCoordinator {
     ///
     /// - Throws: errors of what was asked, of recovery and of scoring. Each ends the job.
     func serve() throws {
-        // Signals are for those who train.
+        // Signals are for those who train, who also watch themselves.
         RunSignals.install()
-        let ledger = RunLedger(job.recipe, pool: job.pool), recovery = CommitRecovery(job.recipe)
+        job.isWatched = false
+        let ledger = RunLedger(job.recipe, pool: job.pool), recovery = CommitRecovery(job.recipe, marker: job.marker)
         func report() throws { try recovery.take { _ = try ledger.perform(.evaluation($0)) } }
         while true {
             let request = try link.next(onIdle: report)
@@ -38,6 +39,8 @@ struct DedicatedCoordinator {
                 recovery.add(step: step, states: ledger.directory.states)
             }
         }
+        job.marker.mark("recovering and scoring the last commits")
+        job.isWatched = true
         recovery.finish()
         try report()
     }

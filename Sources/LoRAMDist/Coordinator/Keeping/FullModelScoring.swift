@@ -29,7 +29,9 @@ struct FullModelScoring: Sendable {
     }
 
     /// On whatever thread calls it. Computes as `evaluate` does: in f32, on 4-bit weights in bf16.
-    func score(adapter path: String) throws -> [(name: String, value: Double)] {
+    ///
+    /// - Parameter moved: called by any thread whenever something moves.
+    func score(adapter path: String, moved: @escaping @Sendable () -> Void) throws -> [(name: String, value: Double)] {
         let adapter = try Adapter(directory: path), pool = try ThreadPool(threadCount: limits.threadCount, spinning: false)
         let scoring = StreamedScoring(
             model: model, adapter: adapter, masks: try AdapterMask.masks(of: adapter, config: model.config),
@@ -41,7 +43,7 @@ struct FullModelScoring: Sendable {
             try (0..<set.data.microBatchCount(size: recipe.batch.micro)).map { try set.data.microBatch($0, size: recipe.batch.micro) }
         }
         // One reading of the model for all sets.
-        let losses = try scoring.tokenLosses(batches.flatMap { $0 })
+        let losses = try scoring.tokenLosses(batches.flatMap { $0 }, moved: moved)
         var start = 0
         return zip(sets, batches).map { set, batches in
             defer { start += batches.count }

@@ -50,7 +50,8 @@ public enum PruningJob {
     ) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let config = inputs.model.config
         let memory = PruningMemory(
-            config: config, pruning: job.recipe.pruning, score: inputs.score, calibration: inputs.calibration, job: job, model: inputs.model)
+            config: config, pruning: job.recipe.pruning, score: inputs.score, calibration: inputs.calibration, job: job, model: inputs.model,
+            process: try job.processMemory())
         return try job.makeGrid(
             layers: config.layerCount, allowsReplicas: allowsReplicas,
             memories: { dims in memory.stages(dims, partition: try partition(config, inputs, stages: dims.stages)) })
@@ -117,7 +118,7 @@ public enum PruningJob {
         return try writer.map {
             try PruningReport(
                 method: pruning.method.rawValue, ratio: pruning.sparsity.fraction, originalParameters: config.parameterCount,
-                prunedParameters: config.parameterCount - $0.prunedCount, output: output, readByteCount: total)
+                prunedParameters: config.parameterCount - $0.prunedCount, output: output, readByteCount: total + $0.readByteCount)
         }
     }
 }

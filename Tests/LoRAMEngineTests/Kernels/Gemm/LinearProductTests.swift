@@ -18,6 +18,7 @@ import Testing
         Shape(tokens: 1, outputs: 1, inputs: 1, rank: 0), Shape(tokens: 1, outputs: 50, inputs: 131, rank: 3), Shape(tokens: 3, outputs: 97, inputs: 192, rank: 8),
         Shape(tokens: 7, outputs: 49, inputs: 1100, rank: 0), Shape(tokens: 8, outputs: 13, inputs: 257, rank: 5), Shape(tokens: 16, outputs: 51, inputs: 643, rank: 33),
         Shape(tokens: 17, outputs: 33, inputs: 65, rank: 1), Shape(tokens: 29, outputs: 64, inputs: 128, rank: 16), Shape(tokens: 45, outputs: 300, inputs: 37, rank: 8),
+        Shape(tokens: 5, outputs: 55, inputs: 128, rank: 2), Shape(tokens: 13, outputs: 60, inputs: 2176, rank: 6), Shape(tokens: 11, outputs: 7, inputs: 1501, rank: 0),
         Shape(tokens: 2, outputs: 1300, inputs: 19, rank: 4), Shape(tokens: 20, outputs: 1030, inputs: 40, rank: 0), Shape(tokens: 61, outputs: 31, inputs: 143, rank: 7),
     ]
 
@@ -139,6 +140,25 @@ import Testing
                 #expect(abs(Double(y[row, column]) - exact.sum) < Self.tolerance * exact.magnitude)
             }
         }
+    }
+
+    /// What a sequence generates does not depend on the sequences beside it.
+    @Test(arguments: KernelCase.all, [64 * 40, 611]) func fewTokensDoNotDependOnEachOther(kernels: KernelCase, inputs: Int) {
+        let most = Int(LORAM_SMALL_TOKENS), outputs = 53
+        var s = setting(Shape(tokens: most, outputs: outputs, inputs: inputs, rank: 3), .nf4Double, seed: 9)
+        let before = (1...most).map { Matrix($0, outputs, random: &s.random) }
+        let settled = s
+        func forward(_ tokens: Int) -> [UInt32] {
+            let s = settled, shape = Shape(tokens: tokens, outputs: outputs, inputs: inputs, rank: 3)
+            let y = run(kernels, LORAM_FORWARD, shape, s, before: before[tokens - 1]) { execution, y in
+                s.weight.withWeight { weight in
+                    withLowRank(s.left, s.b, 3) { loram_linear_forward(execution, y, outputs, nil, 0, s.x.values, s.x.stride, weight, tokens, $0) }
+                }
+            }
+            return y.values.map(\.bitPattern)
+        }
+        let whole = forward(most)
+        for tokens in 1..<most { #expect(forward(tokens)[...] == whole[..<(tokens * outputs)], "\(tokens) tokens") }
     }
 
     /// The workspace for many tokens is enough for fewer, and one byte less than it is refused.
