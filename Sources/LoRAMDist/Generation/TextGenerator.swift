@@ -95,6 +95,8 @@ public final class TextGenerator {
                 })
         }
         let completions = zip(progress, keys).compactMap { $0.completion(prompt: $1.prompt, sample: $1.sample) }
+        // Replicas with short texts wait for those with long ones: the watchdog is not to end them for it.
+        try seat.training.patientBarrier { [marker] in marker.touch() }
         let result = try gather(completions)
         try sum(promptTokens: keys.reduce(0) { $0 + prompts[$1.prompt].count }, reused: reused, generated: progress.reduce(0) { $0 + $1.tokenIDs.count })
         statistics.seconds = (ContinuousClock.now - start) / .seconds(1)

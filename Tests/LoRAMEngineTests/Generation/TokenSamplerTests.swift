@@ -6,7 +6,7 @@ import Testing
     static let logits: [Float] = [1, 3, 2.5, -4, 3, 0, 2, -30]
 
     /// Shares of `count` draws.
-    private func shares(_ sampling: Sampling, _ logits: [Float] = logits, count: Int = 40_000) -> [Double] {
+    private func shares(_ sampling: Sampling, _ logits: [Float] = Self.logits, count: Int = 40_000) -> [Double] {
         let sampler = TokenSampler(sampling, vocabularySize: logits.count, rows: 1), random = sampling.random(prompt: 0, sample: 0)
         var counts = [Double](repeating: 0, count: logits.count)
         for number in 0..<count { counts[Int(sampler.token(row: 0, logits: logits, uniform: random.uniform(at: UInt64(number)))!)] += 1 }
