@@ -21,9 +21,9 @@ struct GenerateTests {
         return (project, base, quantized, prompts)
     }
 
-    static let grids: [GridVariant] = [
-        GridVariant(stages: 2, replicas: 1), GridVariant(stages: 4, replicas: 1), GridVariant(stages: 1, replicas: 2), GridVariant(stages: 2, replicas: 2, threads: 2),
-        GridVariant(stages: 1, replicas: 1, threads: 2, usesLauncher: false),
+    static let grids: [(GridVariant, batch: String)] = [
+        (GridVariant(stages: 2, replicas: 1), "20"), (GridVariant(stages: 4, replicas: 1), "3"), (GridVariant(stages: 1, replicas: 2, threads: 2), "5"),
+        (GridVariant(stages: 2, replicas: 2, threads: 2), "16"),
     ]
 
     private func completions(_ outcome: MPIRun.Outcome) throws -> [JSONValue] {
@@ -42,10 +42,8 @@ struct GenerateTests {
         ]
         let reference = try completions(GridVariant.plain.run(command + ["--batch", "1"]))
         #expect(reference.count == (temperature > 0 ? 14 : 7))
-        for grid in Self.grids {
-            for batch in grid.stages == 2 ? ["3", "20"] : ["5"] {
-                #expect(try completions(grid.run(command + ["--batch", batch])) == reference, "\(grid.testDescription), batch \(batch)")
-            }
+        for (grid, batch) in Self.grids {
+            #expect(try completions(grid.run(command + ["--batch", batch])) == reference, "\(grid.testDescription), batch \(batch)")
         }
         guard temperature > 0 else { return }
         #expect(reference[0]["tokens"] != reference[1]["tokens"])
@@ -53,22 +51,34 @@ struct GenerateTests {
         #expect(other != reference)
     }
 
-    /// An adapter beside the weights writes what the merged model writes.
+    /// An adapter beside the weights writes what the merged model writes. All weights and factors are multiples of 1/16 and small, so that merging
+    /// rounds nothing.
     @Test func adapterEqualsMergedModel() throws {
-        let (project, base, _, prompts) = try Self.prepared.get(), run = project.path("run")
-        let trained = try CommandRun.run(
-            ["train"]
-                + settings([
-                    ("model", base), ("output", run), ("data.train", "[{path: \(project.tokens)}]"), ("data.length", "24"), ("batch.global", "4"), ("batch.micro", "2"),
-                    ("schedule.steps", "3"), ("schedule.warmup_steps", "0"), ("optimizer.learning_rate", "0.05"), ("recovery.compress", "none"),
-                ] + plainNumbers))
-        try #require(trained.exitCode == 0, "\(trained.standardError)")
+        let (project, _, _, prompts) = try Self.prepared.get()
+        var config = Project.config()
+        config.maxPositionCount = 512
+        let base = try project.writeCheckpoint("sixteenths", config) { name, values in
+            if !name.contains("norm") { values = values.map { ($0 * 100).rounded() / 16 } }
+        }
+        let adapter = project.path("adapter"), lora = LoRAConfig(rank: 2, alpha: 2, targets: LinearSite.allCases)
+        let tensors = ModelStage.trainedTensors(config: config, range: .whole(config), training: .lora(lora)).map { ($0.name, $0.shape) }
+        let writer = try AdapterWriter(path: adapter, lora: lora, tensors: tensors, baseModel: nil)
+        var random = LinearCongruentialGenerator(seed: 8)
+        for (name, shape) in tensors {
+            let isA = name.contains("lora_A")
+            let values = (0..<shape.reduce(1, *)).map { _ in isA ? Float(random.below(3) - 1) : Float(random.below(5) - 2) / 16 }
+            try writer.append(values, count: values.count, to: name)
+        }
+        try writer.finish()
+        let merged = project.path("merged")
+        let merging = try CommandRun.run(["recover", "--model", base, "--adapter", adapter, "--output", merged, "--merge", "--compress", "none"])
+        try #require(merging.exitCode == 0, "\(merging.standardError)")
         func tokens(_ more: [String], ranks: Int = 0) throws -> [JSONValue?] {
             try completions(CommandRun.run(["generate", "--prompts", prompts, "--max-tokens", "24", "--json"] + more, ranks: ranks)).map { $0["tokens"] }
         }
-        let adapted = try tokens(["--model", base, "--adapter", "\(run)/adapter"])
-        #expect(try adapted == tokens(["--model", "\(run)/model"]))
-        #expect(try adapted == tokens(["--model", base, "--adapter", "\(run)/adapter", "--set", "parallel.stages=2"], ranks: 2))
+        let adapted = try tokens(["--model", base, "--adapter", adapter])
+        #expect(try adapted == tokens(["--model", "\(merged)/model"]))
+        #expect(try adapted == tokens(["--model", base, "--adapter", adapter, "--set", "parallel.stages=2"], ranks: 2))
         #expect(try adapted != tokens(["--model", base]))
     }
 

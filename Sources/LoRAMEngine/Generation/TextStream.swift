@@ -21,7 +21,9 @@ package struct TextStream {
     /// - Parameter prompt: what the text follows.
     package init(tokenizer: any Tokenizer, prompt: [Int32]) {
         self.tokenizer = tokenizer
-        window = prompt.suffix(Self.context)
+        // Not from within a character of several tokens: it would spoil those behind it.
+        let windows = (0..<4).map { Array(prompt.suffix(Self.context + $0)) }
+        window = windows.first { !tokenizer.decode($0).hasPrefix("\u{fffd}") } ?? windows[0]
         shownCount = window.count
         shownText = Array(tokenizer.decode(window).utf8)
     }
