@@ -19,6 +19,9 @@ struct Evaluate: ParsableCommand {
             weights in bf16, unless compute.type says otherwise. Over several ranks \
             every rank holds the whole model unless parallel.stages says otherwise.
 
+            A model that does not fit into the ranks' memory is scored layer by layer: each layer is read once for all texts, two are in \
+            memory, activations go to a file where they must. Same numbers, bit for bit; `plan --score-tokens N` foretells the time.
+
             Tasks: \(ChoiceTask.names). Files are in the fields of the Hugging Face datasets; questions are posed, \
             examples drawn and answers scored as lm-evaluation-harness does. Without --fewshot, examples come from the file itself.
             """)
@@ -40,12 +43,17 @@ struct Evaluate: ParsableCommand {
     @Option(help: "Template of instruction data: alpaca, llama-2, llama-3, chatml or none (recipe: data.template).") var template: String?
     @Flag(help: "Score the answers of instruction data only.") var answersOnly = false
     @Option(help: "auto: BOS before every window if the tokenizer puts one; never: none.") var bos = BOS.auto
+    @Flag(help: "Score layer by layer even where the model fits into memory.") var stream = false
+    @Option(help: "GiB that each rank may use; a model that needs more is scored layer by layer. Default: the rank's share of the machine.")
+    var memory: Double?
+    @Option(help: "Directory for activations that do not fit into memory. Default: $TMPDIR or /var/tmp.") var spill: String?
     @Flag(help: "Report as JSON.") var json = false
 
     func validate() throws {
         guard perplexity != nil || !task.isEmpty else { throw ValidationError("expected --perplexity FILE or --task NAME=FILE") }
         for pair in task + fewshot where !pair.contains("=") { throw ValidationError("expected NAME=FILE, found '\(pair)'") }
         guard shots >= 0, limit ?? 1 > 0 else { throw ValidationError("expected --shots from 0 and --limit from 1") }
+        guard memory.map({ $0 > 0 && $0 < 1e6 }) ?? true else { throw ValidationError("expected --memory in GiB, above 0") }
         guard compare.isEmpty || (model == nil && adapter == nil) else { throw ValidationError("--compare names the models: leave out --model and --adapter") }
     }
 
@@ -67,7 +75,11 @@ struct Evaluate: ParsableCommand {
             let subjects =
                 compare.isEmpty
                 ? [.init(model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter)] : compare.map(Self.subject)
-            let reports = try EvaluationRun.run(job, subjects, .init(perplexity: data, tasks: tasks, microBatchSize: recipe.batch.micro))
+            var settings = EvaluationRun.Settings(perplexity: data, tasks: tasks, microBatchSize: recipe.batch.micro)
+            settings.streaming.isForced = stream
+            settings.streaming.memoryByteCount = memory.map { Int($0 * Double(1 << 30)) }
+            if let spill { settings.streaming.spillDirectory = spill }
+            let reports = try EvaluationRun.run(job, subjects, settings)
             guard job.world.rank == 0 else { return }
             if let log { try write(reports, to: log) }
             if json {

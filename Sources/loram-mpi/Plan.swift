@@ -10,6 +10,7 @@ struct Plan: ParsableCommand {
               loram-mpi plan --model llama-2-70b --method stru --ratio 0.85 --stages 8 --replicas 2 --gflops 60 --bandwidth 12
               loram-mpi plan --model llama-3.1-70b --method stru --ratio 0.85 --quantization nf4 --nodes 8 --cores 64 --memory 128
               loram-mpi plan --recipe recipe.yaml --phase align --json
+              loram-mpi plan --model llama-2-70b --ratio 0 --score-tokens 100000 --disk 2
               loram-mpi plan --paper
 
             With --nodes it looks for the fastest stages x replicas x micro-batch whose ranks fit the memory, and lists what the others \
@@ -38,6 +39,8 @@ struct Plan: ParsableCommand {
     @Option(help: "GiB of a machine. Default: this machine's.") var memory: Double?
     @Option(help: "GFLOP/s that a core reaches. Default: measured here.") var gflops: Double?
     @Option(help: "GB/s between machines. Default: 1.25.") var bandwidth: Double?
+    @Option(help: "Tokens to score with the whole model: time and memory of `evaluate --stream`.") var scoreTokens: Int?
+    @Option(help: "GB/s that the disk reads. Default: 1.") var disk: Double?
     @Flag(help: "The tables of the paper beside our own numbers.") var paper = false
     @Flag(help: "Report as JSON.") var json = false
 
@@ -52,6 +55,7 @@ struct Plan: ParsableCommand {
             (options.phase, options.nodes, options.cores, options.memory) = (phase, nodes, cores, memory)
             options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("data.length") }
             (options.gigaflops, options.bandwidth) = (gflops, bandwidth)
+            (options.scoredTokens, options.disk) = (scoreTokens, disk)
             let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides), options)
             if json { report.json.printLine() } else { print(report) }
         }

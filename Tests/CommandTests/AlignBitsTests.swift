@@ -22,8 +22,11 @@ struct AlignBitsTests {
     static let variants: [GridVariant] = [
         GridVariant(stages: 2, replicas: 1), GridVariant(stages: 4, replicas: 1), GridVariant(stages: 1, replicas: 2),
         GridVariant(stages: 2, replicas: 2, threads: 2), GridVariant(stages: 1, replicas: 1, threads: 2, usesLauncher: false),
-        GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe")]),
-    ]
+        GridVariant(stages: 2, replicas: 1, others: [("parallel.pipeline", "gpipe")]), GridVariant(stages: 1, replicas: 4),
+    ] + [(1, 1), (2, 1), (1, 2), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: [("parallel.pipeline", "zb-h1")]) }
+        + [[("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")], GridVariant.dedicated].flatMap { others in
+            [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: others) }
+        }
 
     /// Three updates of all weights on packed texts.
     static func align(_ variant: GridVariant, _ project: Project, _ name: String) throws -> RunOutput {
@@ -49,6 +52,22 @@ struct AlignBitsTests {
         #expect(try run.curve() == reference.run.curve())
         for name in ["model.safetensors", "config.json", "tokenizer.model"] {
             #expect(try run.bytes("aligned/\(name)") == reference.run.bytes("aligned/\(name)"), "\(name)")
+        }
+    }
+
+    /// All micro-batches in one group, so that weight gradients wait for others' backward passes.
+    @Test(arguments: [false, true]) func zeroBubbleHasTheSameBits(tied: Bool) throws {
+        let project = try (tied ? Self.tied : Self.untied).get().project
+        func align(_ stages: Int, _ others: [(String, String)]) throws -> RunOutput {
+            try Self.align(
+                GridVariant(stages: stages, replicas: 1, others: [("parallel.groups", "1")] + others, usesLauncher: stages > 1), project,
+                "run-\(UUID().uuidString)")
+        }
+        let reference = try align(1, [])
+        for (stages, recompute) in [(2, "full"), (4, "full")] + (tied ? [(4, "none"), (4, "selective")] : []) {
+            let run = try align(stages, [("parallel.pipeline", "zb-h1"), ("compute.recompute", recompute)])
+            #expect(try run.curve() == reference.curve(), "\(stages) stages, \(recompute)")
+            #expect(try run.bytes("aligned/model.safetensors") == reference.bytes("aligned/model.safetensors"), "\(stages) stages, \(recompute)")
         }
     }
 

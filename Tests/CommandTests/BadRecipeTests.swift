@@ -23,7 +23,7 @@ struct BadRecipeTests {
             ["quantize", "--model", w.base, "--output", output] + settings([("quantization.type", "none")])
         },
         BadInput(name: "another codec", words: ["recovery.compress", "planes"], command: set("recovery.compress", "lzma")),
-        BadInput(name: "another schedule", status: 64, words: ["parallel.pipeline", "1f1b"], command: set("parallel.pipeline", "zb-h1")),
+        BadInput(name: "chunks without interleaving", status: 64, words: ["parallel.chunks", "interleaved"], command: set("parallel.chunks", "2")),
         BadInput(name: "no equals sign", status: 64, words: ["KEY=VALUE"]) { w, output in w.trainCommand(w.base, output: output) + ["--set", "seed"] },
         BadInput(name: "no output", status: 64, words: ["output"]) { w, _ in
             ["train"] + settings([("model", w.base), ("data.train", "[{path: \(w.project.tokens)}]")])

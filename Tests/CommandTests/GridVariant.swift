@@ -11,7 +11,10 @@ struct GridVariant: Sendable, CustomTestStringConvertible {
     /// Under mpirun also where one process is enough.
     var usesLauncher = true
 
-    var rankCount: Int { stages * replicas }
+    /// Settings of a coordinator of its own.
+    static let dedicated = [("parallel.coordinator", "dedicated")]
+
+    var rankCount: Int { stages * replicas + (others.contains { $0 == ("parallel.coordinator", "dedicated") } ? 1 : 0) }
 
     var testDescription: String {
         (["\(stages)x\(replicas) threads \(threads)"] + others.map { "\($0) \($1)" } + (usesLauncher ? [] : ["without mpirun"])).joined(separator: ", ")

@@ -41,6 +41,10 @@ struct TrainBitsTests {
         variants.append(GridVariant(stages: 2, replicas: 2, threads: 2))
         variants += [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: gpipe) }
         variants.append(GridVariant(stages: 4, replicas: 1, others: noAhead))
+        let interleaved = [("parallel.pipeline", "interleaved"), ("parallel.chunks", "2")]
+        variants += [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: interleaved) }
+        variants.append(GridVariant(stages: 2, replicas: 1, others: interleaved + noAhead))
+        variants += [(2, 1), (2, 2)].map { GridVariant(stages: $0, replicas: $1, others: GridVariant.dedicated) }
         let plain = [
             GridVariant(stages: 1, replicas: 1, others: none, usesLauncher: false), GridVariant(stages: 2, replicas: 2, others: none),
             GridVariant(stages: 4, replicas: 1, threads: 2, others: selective + gpipe),

@@ -51,23 +51,19 @@ let collectiveScenarios = [
         let dims = try ParallelDims(
             stages: try arguments.integer(0), replicas: try arguments.integer(1),
             hasDedicatedCoordinator: try arguments.integer(2) == 1)
-        let grid = try ProcessGrid(dims: dims, world: runtime.world)
-        let rank = runtime.world.rank
-        if let seat = grid.seat {
-            try require(dims.rank(stage: seat.position.stage, replica: seat.position.replica) == rank, "position")
-            try require(seat.pipeline.rank == seat.position.stage && seat.pipeline.size == dims.stages, "pipeline")
-            try require(seat.replicas.rank == seat.position.replica && seat.replicas.size == dims.replicas, "replicas")
-            try require(seat.training.size == dims.computeRanks, "training group")
-            try require(
-                seat.pipeline.worldRanks == (0..<dims.stages).map { dims.rank(stage: $0, replica: seat.position.replica) },
-                "members of the pipeline")
-            try require(
-                seat.replicas.worldRanks == (0..<dims.replicas).map { dims.rank(stage: seat.position.stage, replica: $0) },
-                "members of the replica group")
-        } else {
-            try require(grid.isCoordinator && dims.hasDedicatedCoordinator, "a rank without a seat coordinates")
-        }
-        try require(try runtime.world.allReduce(Int64(grid.isCoordinator ? 1 : 0), .sum) == 1, "one coordinator")
+        let rank = runtime.world.rank, isCoordinator = dims.hasDedicatedCoordinator && rank == dims.coordinatorRank
+        guard let world = try runtime.world.split(color: isCoordinator ? nil : 0, key: rank) else { return }
+        let grid = try ProcessGrid(dims: dims, world: world), seat = grid.seat
+        try require(dims.rank(stage: seat.position.stage, replica: seat.position.replica) == rank, "position")
+        try require(seat.pipeline.rank == seat.position.stage && seat.pipeline.size == dims.stages, "pipeline")
+        try require(seat.replicas.rank == seat.position.replica && seat.replicas.size == dims.replicas, "replicas")
+        try require(seat.training.size == dims.computeRanks, "training group")
+        try require(
+            seat.pipeline.worldRanks == (0..<dims.stages).map { dims.rank(stage: $0, replica: seat.position.replica) },
+            "members of the pipeline")
+        try require(
+            seat.replicas.worldRanks == (0..<dims.replicas).map { dims.rank(stage: seat.position.stage, replica: $0) },
+            "members of the replica group")
         try grid.free()
     },
 ]

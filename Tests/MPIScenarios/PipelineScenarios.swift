@@ -89,7 +89,7 @@ private func reference(microBatches: Int, count: Int) -> (loss: Double, weight: 
         layers: 0..<ToyStage.layerCount, baseCount: count, slotCount: 1, recomputesAhead: false, poll: {})
     for microBatch in 0..<microBatches {
         try! whole.forward(microBatch: microBatch, slot: 0, input: nil, output: nil)
-        try! whole.backward(microBatch: microBatch, slot: 0, outputGradient: nil, inputGradient: nil)
+        try! whole.backward(microBatch: microBatch, slot: 0, weightSlot: nil, outputGradient: nil, inputGradient: nil)
     }
     return (whole.loss, whole.weightGradients, whole.biasGradients)
 }
@@ -123,8 +123,9 @@ private final class EvaluatingStage: PipelineStage {
         toy.forgetForward()
     }
     func recompute(microBatch: Int, slot: Int) throws { throw ScenarioFailure("recomputation without backward") }
+    func weightGradients(microBatch: Int, weightSlot: Int) throws { throw ScenarioFailure("weight gradients without backward") }
     func backward(
-        microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
     ) throws { throw ScenarioFailure("backward in a schedule of forward passes") }
 }
 
@@ -136,11 +137,12 @@ private final class FailingStage: PipelineStage {
         try toy.forward(microBatch: microBatch, slot: slot, input: input, output: output)
     }
     func recompute(microBatch: Int, slot: Int) throws { try toy.recompute(microBatch: microBatch, slot: slot) }
+    func weightGradients(microBatch: Int, weightSlot: Int) throws { try toy.weightGradients(microBatch: microBatch, weightSlot: weightSlot) }
     func backward(
-        microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
     ) throws {
         if microBatch == 1 { throw ScenarioFailure("loss of micro-batch 1 is not finite", exitCode: .badInput) }
         try toy.backward(
-            microBatch: microBatch, slot: slot, outputGradient: outputGradient, inputGradient: inputGradient)
+            microBatch: microBatch, slot: slot, weightSlot: weightSlot, outputGradient: outputGradient, inputGradient: inputGradient)
     }
 }

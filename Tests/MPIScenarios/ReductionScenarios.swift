@@ -15,7 +15,8 @@ let reductionScenarios = [
             globalBatch: try arguments.integer(2), microBatch: 1, replicas: world.size, mode: mode)
         let marker = ProgressMarker()
         let exchange = GradientExchange(
-            count: count, groups: groups, replicas: world, bucketCount: try arguments.integer(3), marker: marker)
+            count: count, groups: groups,
+            plan: ShardPlan(count: count, replicas: world.size, mode: mode, bucketCount: try arguments.integer(3)), replicas: world, marker: marker)
         let scalars = StepReduction(groups: groups)
         for step in 0..<3 {
             exchange.begin()
@@ -92,7 +93,10 @@ let reductionScenarios = [
         let once = try norm.squaredNorm(of: values)
         // Blocks in another order, as threads would do them.
         norm.begin()
-        for block in (0..<norm.localBlockCount).reversed() { norm.sumBlocks(block..<block + 1, of: values) }
+        let pointer = UnsafeMutablePointer<Float>.allocate(capacity: values.count)
+        defer { pointer.deallocate() }
+        pointer.initialize(from: values, count: values.count)
+        for block in (0..<norm.localBlockCount).reversed() { norm.sumBlocks(block..<block + 1, of: [UnsafePointer(pointer)]) }
         try require(try norm.squaredNorm().bitPattern == once.bitPattern, "the order of blocks changes the norm")
         if world.rank == 0 { print(String(once.bitPattern, radix: 16), once) }
     },

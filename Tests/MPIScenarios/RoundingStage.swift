@@ -75,8 +75,25 @@ final class RoundingStage: PipelineStage {
 
     func recompute(microBatch: Int, slot: Int) throws { poll() }
 
+    /// The products, micro-batch by micro-batch, by weight slot: [layer, hidden] of each token.
+    private var deferred: [Int: [Float]] = [:]
+
+    func weightGradients(microBatch: Int, weightSlot: Int) throws {
+        let isLast = microBatch == groups.microBatches(replica: replica).count - 1
+        guard let products = deferred.removeValue(forKey: weightSlot) else { throw ScenarioFailure("nothing was left in slot \(weightSlot)") }
+        let count = boundaryCount(microBatch: microBatch)
+        for position in layers.indices.map({ $0 - layers.lowerBound }).reversed() {
+            for index in 0..<count {
+                exchange.current[position * Self.hiddenSize + index % Self.hiddenSize] += products[position * count + index]
+            }
+            if isLast { try exchange.finishTail(from: position * Self.hiddenSize) }
+            poll()
+        }
+        if groups.endsGroup(localMicroBatch: microBatch, replica: replica) { try exchange.finishGroup() }
+    }
+
     func backward(
-        microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
     ) throws {
         let count = boundaryCount(microBatch: microBatch)
         let isLast = microBatch == groups.microBatches(replica: replica).count - 1
@@ -84,17 +101,21 @@ final class RoundingStage: PipelineStage {
             gradient[index] =
                 outputGradient?[index] ?? value(stash[slot][index], index % Self.hiddenSize, through: layers.count)
         }
+        var products = [Float](repeating: 0, count: weightSlot == nil ? 0 : layers.count * count)
         for position in layers.indices.map({ $0 - layers.lowerBound }).reversed() {
             for index in 0..<count {
                 let h = index % Self.hiddenSize
                 let parameter = position * Self.hiddenSize + h
-                exchange.current[parameter] += gradient[index] * value(stash[slot][index], h, through: position)
+                let product = gradient[index] * value(stash[slot][index], h, through: position)
+                if weightSlot == nil { exchange.current[parameter] += product } else { products[position * count + index] = product }
                 gradient[index] *= weights[parameter]
             }
-            if isLast { try exchange.finishTail(from: position * Self.hiddenSize) }
+            if isLast, weightSlot == nil { try exchange.finishTail(from: position * Self.hiddenSize) }
             poll()
         }
         inputGradient?.update(from: gradient, count: count)
-        if groups.endsGroup(localMicroBatch: microBatch, replica: replica) { try exchange.finishGroup() }
+        if let weightSlot {
+            deferred[weightSlot] = products
+        } else if groups.endsGroup(localMicroBatch: microBatch, replica: replica) { try exchange.finishGroup() }
     }
 }

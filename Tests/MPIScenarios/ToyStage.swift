@@ -20,6 +20,8 @@ final class ToyStage: PipelineStage {
     private var owner: [Int?]
     private var recomputed: Int?
     private var backwardCount = 0
+    /// By weight slot: whose gradients of weights wait, and what they are.
+    private var deferred: [Int: (microBatch: Int, weights: [Double])] = [:]
     private var outputs: [Int: UnsafeMutablePointer<Float>] = [:]
     /// Sum over micro-batches and elements of dL/dw and dL/db per layer, with L = sum of y^2 / 2.
     private(set) var weightGradients: [Double]
@@ -81,8 +83,16 @@ final class ToyStage: PipelineStage {
         recomputed = microBatch
     }
 
+    /// Adds what `backward` left.
+    func weightGradients(microBatch: Int, weightSlot: Int) throws {
+        guard let left = deferred.removeValue(forKey: weightSlot), left.microBatch == microBatch else {
+            throw ScenarioFailure("weight gradients of micro-batch \(microBatch) are not in slot \(weightSlot)")
+        }
+        for position in layers.indices.map({ $0 - layers.lowerBound }) { weightGradients[position] += left.weights[position] }
+    }
+
     func backward(
-        microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
     ) throws {
         try require(owner[slot] == microBatch, "backward of micro-batch \(microBatch) in the slot of another")
         try require(backwardCount == microBatch, "backward out of order")
@@ -92,7 +102,14 @@ final class ToyStage: PipelineStage {
         owner[slot] = nil
         try require((outputGradient == nil) == (layers.upperBound == Self.layerCount), "gradient of the last stage")
         try require((inputGradient == nil) == (layers.lowerBound == 0), "input gradient of all but the first stage")
-        let count = boundaryCount(microBatch: microBatch)
+        if let weightSlot { try require(deferred[weightSlot] == nil, "weight slot \(weightSlot) is given out twice") }
+        let count = boundaryCount(microBatch: microBatch), before = weightGradients
+        defer {
+            if let weightSlot {
+                deferred[weightSlot] = (microBatch, zip(weightGradients, before).map { $0 - $1 })
+                weightGradients = before
+            }
+        }
         for index in stride(from: 0, to: count, by: step) {
             let input = stash[slot][index]
             var gradient = outputGradient?[index] ?? value(input, through: layers.count)

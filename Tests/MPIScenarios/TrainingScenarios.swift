@@ -10,12 +10,12 @@ let trainingScenarios = [
         guard let kind = Schedule.Kind(rawValue: arguments[2]) else { throw ScenarioFailure("kind") }
         let marker = ProgressMarker()
         let grid = try ProcessGrid(dims: dims, world: runtime.world)
-        let seat = grid.seat!
+        let seat = grid.seat
         let groups = try GradientGroups(
             globalBatch: try arguments.integer(4), microBatch: 1, replicas: dims.replicas, mode: .reproducible)
         let schedule = Schedule.training(
             kind, stages: dims.stages, microBatchCount: groups.microBatches(replica: seat.position.replica).count,
-            recomputeAhead: try arguments.integer(3) == 1)
+            recomputeAhead: try arguments.integer(3) == 1, groupSize: groups.microBatchesPerGroup)
         let hidden = RoundingStage.hiddenSize
         let executor = try ScheduleExecutor(
             schedule: schedule, pipeline: seat.pipeline, maxBoundaryCount: 8 * hidden, marker: marker)
@@ -23,7 +23,9 @@ let trainingScenarios = [
         let cuts = dims.stages == 5 ? [0, 1, 2, 3, 4, 4] : (0...dims.stages).map { 4 * $0 / dims.stages }
         let layers = cuts[seat.position.stage]..<cuts[seat.position.stage + 1]
         let exchange = GradientExchange(
-            count: layers.count * hidden, groups: groups, replicas: seat.replicas, bucketCount: 250, marker: marker)
+            count: layers.count * hidden, groups: groups,
+            plan: ShardPlan(count: layers.count * hidden, replicas: dims.replicas, mode: .reproducible, bucketCount: 250), replicas: seat.replicas,
+            marker: marker)
         let norm = try GradientNorm(
             tensors: layers.enumerated().map {
                 GradientNorm.Tensor(name: "layers.\($0.element).weight", offset: $0.offset * hidden, count: hidden)

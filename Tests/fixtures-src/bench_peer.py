@@ -1,6 +1,7 @@
-"""The work of `loram-mpi bench step` in PyTorch + PEFT (+ bitsandbytes): one LoRA training step on random weights and tokens, on the CPU.
+"""The work of `loram-mpi bench step` in PyTorch + PEFT (+ bitsandbytes): one training step on random weights and tokens, on the CPU.
 
-usage: bench_peer.py [--dtype bf16|f32] [--quant nf4|none] [--recompute none|full] [--hidden 1024 --inter 2816 --layers 8 --heads 16 --kv 16 --vocab 32000 --batch 4 --seq 512 --rank 8 --steps 5 --threads 2]
+usage: bench_peer.py [--full] [--dtype bf16|f32] [--quant nf4|none] [--recompute none|full] [--hidden 1024 --inter 2816 --layers 8 --heads 16 --kv 16 --vocab 32000 --batch 4 --seq 512 --rank 8 --steps 5 --threads 2]
+LoRA, or with --full all weights (transformers alone; moments, and under bf16 the weights that AdamW updates, are of the dtype).
 Prints one JSON object with `bench step`'s keys tokens_per_second, step_seconds and peak_rss_mib.
 """
 
@@ -31,6 +32,7 @@ def quantize(model, dtype):
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--dtype", choices=["bf16", "f32"], default="bf16")
     parser.add_argument("--quant", choices=["nf4", "none"], default="nf4")
     parser.add_argument("--recompute", choices=["none", "full"], default="none")
@@ -46,12 +48,16 @@ def main():
             num_key_value_heads=shape.kv, vocab_size=shape.vocab, max_position_embeddings=4096, tie_word_embeddings=False, use_cache=False,
         )
     ).to(dtype)
-    if shape.quant == "nf4":
-        quantize(base, dtype)
-    model = get_peft_model(base, LoraConfig(r=shape.rank, lora_alpha=16, target_modules=TARGETS, task_type="CAUSAL_LM"))
+    if shape.full:
+        model = base
+    else:
+        if shape.quant == "nf4":
+            quantize(base, dtype)
+        model = get_peft_model(base, LoraConfig(r=shape.rank, lora_alpha=16, target_modules=TARGETS, task_type="CAUSAL_LM"))
     model.train()
     if shape.recompute == "full":
-        model.enable_input_require_grads()
+        if not shape.full:
+            model.enable_input_require_grads()
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     tokens = torch.randint(0, shape.vocab, (shape.batch, shape.seq))

@@ -66,13 +66,16 @@ public struct StepBenchmark {
         let stage = try ModelStage(
             source: SyntheticWeights(config: config, seed: 1), range: .whole(config), training: settings.training,
             capacity: StageCapacity(tokens: tokens, positions: settings.length, recomputation: settings.recomputation), pool: pool,
-            kernels: kernels, storage: WeightStorage(quantizer: settings.quantizes ? Quantizer() : nil))
+            kernels: kernels, storage: WeightStorage(quantizer: settings.quantizes ? Quantizer() : nil),
+            trainedType: settings.training.isDense && settings.compute == .bf16 ? .bf16 : .f32)
         stage.initializeLoRA(seed: 1)
+        let shard = try OptimizerShard(weights: stage.trainedWeights, runs: [0..<stage.layout.count])
+        try shard.loadMasters(from: SyntheticWeights(config: config, seed: 1))
         var layout = ArenaLayout()
-        let slices = (0..<3).map { _ in layout.reserve(stage.layout.count) }
+        let slice = layout.reserve(stage.layout.count)
         let arena = try Arena(layout)
-        let buffers: [UnsafeMutablePointer<Float>] = slices.map { arena.pointer($0) }
-        stage.gradients = buffers[0]
+        let gradients: UnsafeMutablePointer<Float> = arena.pointer(slice)
+        stage.gradients = gradients
         let batch = randomBatch(settings)
         let optimizer = AdamW()
         let limits = try MachineLimits(pool, copies: false)
@@ -81,15 +84,15 @@ public struct StepBenchmark {
             peaks.append(limits.multiplyAdding(kernels))
             let clock = ContinuousClock(), start = clock.now
             pool.runBlocks(stage.layout.count, of: 1 << 16) { range, _ in
-                (buffers[0] + range.lowerBound).update(repeating: 0, count: range.count)
+                (gradients + range.lowerBound).update(repeating: 0, count: range.count)
             }
             try stage.load(batch, slot: 0)
             stage.forward(slot: 0, input: nil, output: nil)
             loss = stage.backward(slot: 0, outputGradient: nil, inputGradient: nil)
             stage.combineTiedGradients()
-            optimizer.update(
-                pool, parameters: stage.parameters, firstMoments: buffers[1], secondMoments: buffers[2], gradients: buffers[0],
-                count: stage.layout.count, step: step, learningRate: 1e-3, gradientScale: 1 / Float(batch.targetCount))
+            shard.update(
+                run: 0, optimizer, pool: pool, gradients: gradients, step: step, learningRate: 1e-3, gradientScale: 1 / Float(batch.targetCount))
+            stage.trainedWeights.refreshGains()
             seconds.append((clock.now - start) / .seconds(1))
         }
         let step = Measurement.median(Array(seconds.dropFirst())), peak = Measurement.median(peaks)

@@ -27,7 +27,7 @@ public struct StateManifest: Sendable, Equatable {
 }
 
 /// Counts since the start of a phase.
-public struct TrainingPosition: Sendable, Equatable {
+public struct TrainingPosition: Codable, Sendable, Equatable {
     /// Samples taken from the data's order, over all replicas.
     public var sampleCount: Int
     /// Tokens trained on.

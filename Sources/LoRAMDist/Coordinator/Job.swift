@@ -9,16 +9,28 @@ public final class Job {
     public let pool: ThreadPool
     /// The same set on every rank: the best that all have, or the recipe's.
     public let kernels: ComputeKernels
+    /// The ranks that compute; on a dedicated coordinator it alone.
+    public let world: Communicator
+    /// Who keeps the run.
+    public let coordinator: Coordinator
+    /// To a dedicated coordinator, or on it to rank 0.
+    private let link: CoordinatorLink?
+    /// On a dedicated coordinator.
+    private let keepingLimits: FullModelScoring.Limits?
     private let watchdog: Watchdog
 
-    public var world: Communicator { runtime.world }
-
-    /// Runs `body` on every rank of a job, or in one process where nothing launched it. Errors end the whole job. `forScoring`: see
-    /// `Recipe.load`.
+    /// Runs `body` on every rank of a job that computes, or in one process where nothing launched it. Errors end the whole job.
+    /// `forScoring`: see `Recipe.load`.
     public static func run(recipeFile: String?, overrides: [String], forScoring: Bool = false, _ body: (Job) throws -> Void) throws {
         let runtime = try MPIRuntime.start()
         let job = try Job(runtime, recipeFile: recipeFile, overrides: overrides, forScoring: forScoring)
-        try body(job)
+        if let limits = job.keepingLimits, let link = job.link {
+            job.watchdog.setLimit(seconds: 1e8)
+            try DedicatedCoordinator(job, link, limits).serve()
+        } else {
+            try body(job)
+            if job.link != nil { try job.coordinator.tell(.end) }
+        }
         job.watchdog.stop()
         try runtime.finish()
     }
@@ -39,15 +51,32 @@ public final class Job {
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
     private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String], forScoring: Bool) throws {
         self.runtime = runtime
-        let world = runtime.world
+        let all = runtime.world
         var own: Recipe?
-        try world.together { if world.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
-        let text = try world.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
+        try all.together { if all.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
+        let text = try all.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
         recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()
-        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: world.rank, host: runtime.host)
-        pool = try Self.makePool(recipe, world)
+        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: all.rank, host: runtime.host)
+        if recipe.parallel.coordinator == .dedicated {
+            // A coordinator alone has nobody to compute.
+            guard all.size > 1 else {
+                throw TopologyError.worldSizeMismatch(
+                    stages: recipe.parallel.stages.given ?? 1, replicas: recipe.parallel.replicas.given ?? 1, dedicated: true, found: 1)
+            }
+            try RankAgreement.checkProgram(all, host: runtime.host)
+            let last = all.size - 1, isKeeping = all.rank == last, limits = try Self.keepingLimits(recipe, all)
+            world = try all.split(color: isKeeping ? 1 : 0, key: all.rank)!
+            link = isKeeping || all.rank == 0 ? CoordinatorLink(all, peer: isKeeping ? 0 : last, marker: marker) : nil
+            keepingLimits = isKeeping ? limits : nil
+        } else {
+            world = all
+            link = nil
+            keepingLimits = nil
+        }
+        pool = try keepingLimits.map { try ThreadPool(threadCount: $0.threadCount, spinning: false) } ?? Self.makePool(recipe, world)
         kernels = try Self.chooseKernels(recipe, world)
+        coordinator = Coordinator(recipe, world: world, pool: pool, link: link)
     }
 
     private static func chooseKernels(_ recipe: Recipe, _ world: Communicator) throws -> ComputeKernels {
@@ -59,6 +88,15 @@ public final class Job {
         let own = names.firstIndex(of: ComputeKernels.availableNames[0])!
         let common = Int(try world.allReduce(Int64(own), .max))
         return try world.together { try ComputeKernels(type: type, name: names[common]) }
+    }
+
+    /// Where others compute beside a dedicated coordinator, it leaves them the cores.
+    private static func keepingLimits(_ recipe: Recipe, _ all: Communicator) throws -> FullModelScoring.Limits {
+        let node = try all.splitByNode(), count = node.size
+        try node.free()
+        return .init(
+            threadCount: recipe.parallel.threads.given ?? (count == 1 ? Machine.availableProcessorCount : 1),
+            memoryByteCount: Int(Double(Machine.memoryByteCount) * NodeMap.usableFraction) / count)
     }
 
     /// Threads of a rank: as many as the processors it may use, shared with the ranks beside it where they are not bound apart.
@@ -83,10 +121,13 @@ public final class Job {
         layers: Int, allowsReplicas: (Int) -> Bool, memories: @escaping (ParallelDims) throws -> [StageMemory]
     ) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let choice = GridChoice(nodes: try NodeMap(world), layers: layers, memories: memories)
-        let dims = try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) }
+        return try makeGrid(try world.together { try choice.resolve(recipe.parallel, allowsReplicas: allowsReplicas) })
+    }
+
+    /// The communicators of a grid. All ranks call this.
+    func makeGrid(_ dims: ParallelDims) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let grid = try ProcessGrid(dims: dims, world: world)
-        guard let seat = grid.seat else { preconditionFailure("without a dedicated coordinator every rank computes") }
-        return (grid, seat)
+        return (grid, grid.seat)
     }
 
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;

@@ -1,7 +1,7 @@
 import LoRAMEngine
 
 /// One line of metrics.jsonl: what an update did and what it took.
-public struct MetricsRow: Sendable, Equatable {
+public struct MetricsRow: Codable, Sendable, Equatable {
     /// The update, counted from 1.
     public var step: Int
     public var phase: Recipe.Phase
@@ -78,5 +78,23 @@ public struct EvaluationRow: Sendable, Equatable {
     var json: JSONValue {
         let head = [JSONMember("step", .integer(step)), JSONMember("phase", .string(phase.rawValue))]
         return .object(head + values.map { JSONMember("eval/\($0.name)", .double($0.value)) })
+    }
+}
+
+extension EvaluationRow: Codable {
+    private struct Columns: Codable {
+        var step: Int
+        var phase: Recipe.Phase
+        var names: [String]
+        var values: [Double]
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let columns = try Columns(from: decoder)
+        self.init(step: columns.step, phase: columns.phase, values: zip(columns.names, columns.values).map { ($0, $1) })
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        try Columns(step: step, phase: phase, names: values.map(\.name), values: values.map(\.value)).encode(to: encoder)
     }
 }

@@ -28,10 +28,16 @@ enum RankAgreement {
         try group.together { if group.rank == odd { throw error(odd) } }
     }
 
-    /// FNV-1a over 64-bit words: cheap enough for every few updates, and any flipped bit changes it.
-    static func hash(_ values: UnsafePointer<Float>, count: Int) -> UInt64 {
+    /// FNV-1a over words: cheap enough for every few updates, and any flipped bit changes it.
+    static func hash(_ stages: [ModelStage]) -> UInt64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for index in 0..<count { hash = (hash ^ UInt64(values[index].bitPattern)) &* 0x0000_0100_0000_01b3 }
+        for stage in stages {
+            // Every tensor begins at a multiple of 16 elements: whole words.
+            let weights = stage.trainedWeights, words = UnsafeRawPointer(weights.bytes(at: 0))
+            for index in 0..<stage.layout.count * weights.dtype.byteCount / 4 {
+                hash = (hash ^ UInt64(words.load(fromByteOffset: 4 &* index, as: UInt32.self))) &* 0x0000_0100_0000_01b3
+            }
+        }
         return hash
     }
 }

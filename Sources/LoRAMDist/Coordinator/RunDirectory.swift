@@ -3,7 +3,7 @@ import LoRAMEngine
 /// The directory of a run (DESIGN section 3), opened for one phase by the coordinator. Other ranks only need `RunPaths`.
 public struct RunDirectory {
     /// What `--resume` says.
-    public enum Resume: String, Sendable {
+    public enum Resume: String, Codable, Sendable {
         /// Not given: the phase must not have begun.
         case never
         /// `--resume`: there must be a commit.

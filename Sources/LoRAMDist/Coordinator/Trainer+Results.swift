@@ -1,58 +1,68 @@
 import LoRAMEngine
 
-/// Trained tensors on their way from the stages to the coordinator's files, a few MiB at a time.
+/// Trained tensors on their way from the stages to rank 0's files, a few MiB at a time.
 extension Trainer {
-    private static let pieceCount = 4 << 20
+    static let pieceCount = 4 << 20
     private static let tag = 5
+    private var isFirst: Bool { seat.training.rank == 0 }
 
-    /// All ranks call this with the same names. For each tensor in turn, the stage that trains it (replica 0) sends its values and the
-    /// coordinator's `consume` gets them in pieces, in order. Nothing is held whole.
+    /// All ranks call this with the same names. For each tensor in turn, the stage that trains it sends its values, of which its replicas
+    /// have parts, and rank 0's `consume` gets them in pieces, in order. Nothing is held whole.
     private func collect(_ names: [String], _ consume: (_ name: String, UnsafePointer<Float>, _ count: Int) throws -> Void) throws {
-        guard seat.position.replica == 0 else { return }
-        let owners = try ownerStages()
-        let buffer = FloatBuffer(count: Self.pieceCount)
+        let owners = try ownerStages(), position = seat.position
+        let buffer = FloatBuffer(count: Self.pieceCount), arriving = FloatBuffer(count: Self.pieceCount)
+        let pieceLength = UnsafeMutablePointer<Int64>.allocate(capacity: 1)
+        defer { pieceLength.deallocate() }
         for name in names {
             guard let (owner, count) = owners[name] else { continue }
-            for start in stride(from: 0, to: count, by: Self.pieceCount) {
-                let length = min(Self.pieceCount, count - start)
-                if seat.position.stage == owner {
-                    let values = stage.parameters + stage.layout.tensor(named: name)!.offset + start
-                    if owner == 0 { try consume(name, values, length) } else {
-                        try seat.pipeline.send(UnsafePointer(values), count: length, to: 0, tag: Self.tag).wait()
-                    }
-                } else if seat.position.stage == 0 {
-                    try seat.pipeline.receive(into: buffer.base, count: length, from: owner, tag: Self.tag).wait()
-                    try consume(name, buffer.base, length)
+            if position.stage == owner {
+                let (chunk, tensor) = try trained(name)
+                try chunk.optimizer.collect(.value, tensor.offset..<tensor.offset + count, buffer) { values, length in
+                    guard owner > 0 else { return try consume(name, values, length) }
+                    // Where pieces end depends on the replicas' parts, which rank 0 does not know.
+                    pieceLength.pointee = Int64(length)
+                    try seat.pipeline.send(UnsafePointer(pieceLength), count: 1, to: 0, tag: Self.tag).wait()
+                    try seat.pipeline.send(values, count: length, to: 0, tag: Self.tag).wait()
+                }
+            } else if isFirst {
+                var rest = count
+                while rest > 0 {
+                    try seat.pipeline.receive(into: pieceLength, count: 1, from: owner, tag: Self.tag).wait()
+                    let length = Int(pieceLength.pointee)
+                    try seat.pipeline.receive(into: arriving.base, count: length, from: owner, tag: Self.tag).wait()
+                    try consume(name, arriving.base, length)
+                    rest -= length
                 }
             }
         }
     }
 
-    /// Stage and element count of every trained tensor, each stage computing the same from the partition.
+    /// A tensor that this rank trains.
+    private func trained(_ name: String) throws -> (TrainedChunk, ParameterLayout.Tensor) {
+        for chunk in chunks {
+            if let tensor = chunk.stage.layout.tensor(named: name) { return (chunk, tensor) }
+        }
+        preconditionFailure("\(name) is not trained on this stage")
+    }
+
+    /// Stage and element count of every trained tensor, each stage computing the same from the partition, whose parts go round the stages.
     private func ownerStages() throws -> [String: (stage: Int, count: Int)] {
+        let config = chunks[0].stage.config
         var owners: [String: (stage: Int, count: Int)] = [:]
-        for (index, layers) in partition.layers.enumerated() {
-            let range = StageRange(layers: layers, isFirst: index == 0, isLast: index == partition.stages - 1)
-            for tensor in ModelStage.trainedTensors(config: stage.config, range: range, training: settings.training) where tensor.tiedTo == nil {
-                owners[tensor.name] = (index, tensor.shape.reduce(1, *))
+        for index in 0..<partition.stages {
+            let range = partition.range(stage: index)
+            for tensor in ModelStage.trainedTensors(config: config, range: range, training: settings.training) where tensor.tiedTo == nil {
+                owners[tensor.name] = (index % grid.dims.stages, tensor.shape.reduce(1, *))
             }
         }
         return owners
     }
 
     /// All ranks call this: the adapter as a PEFT directory, in the shapes of the model it was trained on.
-    ///
-    /// - Parameter masks: of which the adapter gets a copy.
-    public func writeAdapter(to path: String, baseModel: String?, extra: [JSONMember], masks: PruningMasks? = nil) throws {
-        guard let lora = settings.training.lora else { return }
+    func writeAdapter(_ output: AdapterOutput, in paths: RunPaths) throws {
         marker.mark("writing the adapter")
-        let tensors = ModelStage.trainedTensors(
-            config: stage.config, range: .whole(stage.config), training: settings.training
-        ).map { (name: $0.name, shape: $0.shape) }
-        let writer = try grid.isCoordinator
-            ? AdapterWriter(path: path, lora: lora, tensors: tensors, baseModel: baseModel, extra: extra) : nil
-        if let masks { try writer?.link(PruningMasks.fileName, from: masks.path) }
-        try collect(tensors.map(\.name)) { try writer?.append($1, count: $2, to: $0) }
+        let writer = try isFirst ? output.makeWriter(in: paths) : nil
+        try collect(output.tensors.map(\.name)) { try writer?.append($1, count: $2, to: $0) }
         try writer?.finish()
         try seat.training.barrier()
     }
@@ -65,7 +75,7 @@ extension Trainer {
     public func writeModel(to path: String, source: any TensorSource, companionsFrom: String?, plan: PruningPlan?, masks: PruningMasks? = nil) throws {
         marker.mark("writing the model")
         let config = source.config, weights = WeightLayout.names(config)
-        let writer = try grid.isCoordinator
+        let writer = try isFirst
             ? CheckpointWriter(
                 path: path, tensors: weights.map { TensorInfo(name: $0.name, dtype: config.dtype, shape: $0.shape) },
                 configuration: config.configJSON(pruning: plan.map { .init(method: $0.method, ratio: $0.ratio) }), companionsFrom: companionsFrom)

@@ -3,52 +3,47 @@ import LoRAMEngine
 
 /// Saving and restoring what training has made: values and moments of every trained tensor, by name.
 extension Trainer {
-    /// All ranks call this: commits the state after update `step` to the run directory.
+    /// All ranks call this: writes the state to a commit's directory that is there already.
     ///
-    /// Replica 0 of every stage writes its tensors; the coordinator writes the manifest last and renames. Returns when the commit is there.
-    /// - Parameter fingerprint: the coordinator's, nil on the others.
-    public func save(step: Int, tokenCount: Int, states: StateDirectory, fingerprint: RecipeFingerprint?) throws {
+    /// Replica 0 of every stage writes its tensors, of which the others send it their parts.
+    /// - Returns: on rank 0, what was written by all.
+    func writeState(to directory: String) throws -> [ShardRecord]? {
         marker.mark("saving the training state")
-        if grid.isCoordinator { try states.begin(step: step) }
-        try seat.training.barrier()
-        if seat.position.replica == 0 {
-            let record = try StateWriter.writeShard(
-                directory: states.temporaryPath(step: step), index: seat.position.stage, tensors: ownedStateTensors())
-            let records = try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)
-            if let records, let fingerprint {
-                try states.commit(
-                    step: step, phase: settings.phase,
-                    position: TrainingPosition(
-                        sampleCount: step * settings.batch.global, tokenCount: tokenCount, optimizerStepCount: optimizerStepCount),
-                    fingerprint: fingerprint, records: try records.map { try JSONDecoder().decode(ShardRecord.self, from: $0) },
-                    keep: settings.checkpoint.keep)
+        let tensors = chunks.flatMap { chunk in
+            // A tied head is the embedding's copy, which the first stage saves.
+            chunk.stage.layout.tensors.filter { $0.tiedTo == nil }.flatMap { tensor in
+                OptimizerShard.Quantity.allCases.map { (chunk: chunk, tensor: tensor, quantity: $0) }
             }
         }
-        try seat.training.barrier()
+        let buffer = FloatBuffer(count: Self.pieceCount)
+        func collect(_ index: Int, _ consume: (UnsafePointer<Float>, Int) throws -> Void) throws {
+            let (chunk, tensor, quantity) = tensors[index]
+            try chunk.optimizer.collect(quantity, tensor.offset..<tensor.offset + tensor.count, buffer, consume)
+        }
+        if seat.position.replica > 0 {
+            for index in tensors.indices { try collect(index) { _, _ in } }
+        } else {
+            let record = try StateWriter.writeShard(
+                directory: directory, index: seat.position.stage,
+                tensors: tensors.map { (StateName.name($0.quantity, of: $0.tensor.name), $0.tensor.shape) }, fill: collect)
+            return try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)?.map { try JSONDecoder().decode(ShardRecord.self, from: $0) }
+        }
+        return nil
     }
 
     /// All ranks call this: takes values and moments from a state, whatever grid wrote it.
     ///
     /// - Throws: `CheckpointStateError` for damaged or other tensors.
     public func restore(_ state: StateReader) throws {
-        try state.verify(part: seat.training.rank, of: seat.training.size)
-        for tensor in stage.layout.tensors {
-            let name = tensor.tiedTo ?? tensor.name
-            try state.copy(StateName.value(of: name), shape: tensor.shape, into: stage.parameters + tensor.offset)
-            try state.copy(StateName.firstMoment(of: name), shape: tensor.shape, into: firstMoments + tensor.offset)
-            try state.copy(StateName.secondMoment(of: name), shape: tensor.shape, into: secondMoments + tensor.offset)
+        try seat.training.together {
+            try state.verify(part: seat.training.rank, of: seat.training.size)
+            for chunk in chunks {
+                for tensor in chunk.stage.layout.tensors {
+                    for quantity in OptimizerShard.Quantity.allCases { try chunk.optimizer.restore(quantity, of: tensor, from: state) }
+                }
+            }
         }
+        for chunk in chunks { try chunk.optimizer.publish(pool: chunk.stage.threadPool) }
         optimizerStepCount = state.manifest.position.optimizerStepCount
-    }
-
-    /// A tied head is the embedding's copy, which the first stage saves.
-    private func ownedStateTensors() -> [StateTensor] {
-        stage.layout.tensors.filter { $0.tiedTo == nil }.flatMap { tensor in
-            [
-                StateTensor(name: StateName.value(of: tensor.name), shape: tensor.shape, values: stage.parameters + tensor.offset),
-                StateTensor(name: StateName.firstMoment(of: tensor.name), shape: tensor.shape, values: firstMoments + tensor.offset),
-                StateTensor(name: StateName.secondMoment(of: tensor.name), shape: tensor.shape, values: secondMoments + tensor.offset),
-            ]
-        }
     }
 }

@@ -22,34 +22,33 @@ public final class Trainer {
     public let settings: TrainingSettings
     public let grid: ProcessGrid
     public let seat: ProcessGrid.Seat
-    public let stage: ModelStage
+    /// What this rank trains of the model, in the order of layers.
+    let chunks: [TrainedChunk]
     public let groups: GradientGroups
     public let data: TrainingData
     public let partition: Partition
-    /// AdamW's moments, laid out as the stage's parameters.
-    public let firstMoments: UnsafeMutablePointer<Float>
-    public let secondMoments: UnsafeMutablePointer<Float>
     /// Updates that changed the weights so far.
     public var optimizerStepCount = 0
 
-    private let momentArena: Arena
-    private let exchange: GradientExchange
     private let executor: ScheduleExecutor
-    private let trainingStage: TrainingStage
+    /// One a chunk.
+    private let trainingStages: [TrainingStage]
     private let reduction: StepReduction
     private let norm: GradientNorm
     let marker: ProgressMarker
     private let tiedRequests = (Request(), Request())
     private let tiedBuffer: FloatBuffer?
 
+    public var stages: [ModelStage] { chunks.map(\.stage) }
+    private var pool: ThreadPool { chunks[0].stage.threadPool }
+    private var holdsHead: Bool { chunks.last!.stage.range.isLast }
+
     /// What a rank makes without any other, and what may fail on one rank alone.
     private struct Parts {
         let groups: GradientGroups
         let partition: Partition
         let executor: ScheduleExecutor
-        let stage: ModelStage
-        let momentArena: Arena
-        let moments: [UnsafeMutablePointer<Float>]
+        let chunks: [TrainedChunk]
 
         init(
             _ settings: TrainingSettings, _ source: any TensorSource, _ dims: ParallelDims, _ seat: ProcessGrid.Seat, _ pool: ThreadPool,
@@ -61,14 +60,15 @@ public final class Trainer {
             partition = plan.partition
             executor = try ScheduleExecutor(
                 schedule: plan.schedule, pipeline: seat.pipeline, maxBoundaryCount: plan.boundaryCount, marker: marker)
-            stage = try ModelStage(
-                source: source, range: plan.range(stage: position.stage), training: settings.training, capacity: plan.capacity(stage: position.stage),
-                pool: pool, kernels: kernels, storage: storage, seed: settings.seed, masks: masks)
-            var layout = ArenaLayout()
-            let slices = [layout.reserve(stage.layout.count), layout.reserve(stage.layout.count)]
-            let arena = try Arena(layout)
-            momentArena = arena
-            moments = slices.map { arena.pointer($0) }
+            var chunks: [TrainedChunk] = []
+            for number in 0..<plan.schedule.chunks {
+                let stage = try ModelStage(
+                    source: source, range: plan.range(stage: position.stage, chunk: number), training: settings.training,
+                    capacity: plan.capacity(stage: position.stage, chunk: number), pool: pool, kernels: kernels, storage: storage,
+                    trainedType: settings.trainedType(kernels), seed: settings.seed, masks: masks)
+                chunks.append(try TrainedChunk(stage, source: source, groups: groups, replicas: seat.replicas, number: number, marker: marker))
+            }
+            self.chunks = chunks
         }
     }
 
@@ -90,52 +90,56 @@ public final class Trainer {
         groups = parts.groups
         partition = parts.partition
         executor = parts.executor
-        stage = parts.stage
-        momentArena = parts.momentArena
-        (firstMoments, secondMoments) = (parts.moments[0], parts.moments[1])
-        exchange = GradientExchange(count: stage.layout.count, groups: groups, replicas: seat.replicas, marker: marker)
-        trainingStage = TrainingStage(stage: stage, exchange: exchange, groups: groups, replica: position.replica)
+        chunks = parts.chunks
+        let chunks = chunks
+        let groups = groups
+        trainingStages = chunks.map { TrainingStage(chunk: $0, groups: groups, replica: position.replica) }
         reduction = StepReduction(groups: groups)
+        let isSharded = settings.training.isDense
         norm = try GradientNorm(
-            tensors: stage.layout.tensors.filter { $0.tiedTo == nil }.map { GradientNorm.Tensor(name: $0.name, offset: $0.offset, count: $0.count) },
-            pipeline: seat.pipeline)
-        let spansStages = dims.stages > 1 && (stage.range.isFirst || stage.range.isLast)
-        tiedBuffer = spansStages && Self.tiedTensor(stage) != nil ? FloatBuffer(count: Self.tiedTensor(stage)!.count) : nil
+            tensors: chunks.enumerated().flatMap { index, chunk in
+                chunk.stage.layout.tensors.filter { $0.tiedTo == nil }
+                    .map { GradientNorm.Tensor(name: $0.name, offset: $0.offset, count: $0.count, buffer: index) }
+            },
+            pipeline: seat.pipeline, parts: isSharded ? chunks.map(\.optimizer.shard.runs) : nil, summing: isSharded ? seat.training : nil)
+        let end = dims.stages > 1 ? chunks.first { $0.stage.range.isFirst || $0.stage.range.isLast } : nil
+        tiedBuffer = end.flatMap { end in end.tiedTensor.map { FloatBuffer(count: end.ownElements(of: $0).map(\.count).max() ?? 0) } }
 
-        let executor = executor, exchange = exchange
-        executor.onIdle = { try exchange.progress() }
+        let executor = executor
+        executor.onIdle = { for chunk in chunks { try chunk.exchange.progress() } }
         pool.setPoll(
             { Unmanaged<ScheduleExecutor>.fromOpaque($0!).takeUnretainedValue().pollProgress() },
             context: Unmanaged.passUnretained(executor).toOpaque())
     }
 
     /// Detaches the pool from this trainer: it may outlive it.
-    deinit { stage.threadPool.setPoll(nil, context: nil) }
+    deinit { pool.setPoll(nil, context: nil) }
 
     /// All ranks call this with the same number, counted from 1.
     ///
     /// - Throws: `TrainingError.nonFinite` on all ranks, before the weights are touched; `DatasetError`, `MPIError`.
     public func update(_ number: Int) throws -> Update {
-        exchange.begin()
+        for chunk in chunks { chunk.exchange.begin() }
         reduction.begin()
         let own = groups.microBatches(replica: seat.position.replica)
-        trainingStage.begin(
-            try own.map {
-                try data.microBatch(
-                    update: number, microBatchIndex: $0, microBatchSize: settings.batch.micro, globalBatchSize: settings.batch.global)
-            })
-        let timing = try executor.run(trainingStage)
-        try exchange.finish()
-        stage.gradients = exchange.total
+        let batches = try own.map {
+            try data.microBatch(update: number, microBatchIndex: $0, microBatchSize: settings.batch.micro, globalBatchSize: settings.batch.global)
+        }
+        for trainingStage in trainingStages { trainingStage.begin(batches) }
+        let timing = try executor.run(trainingStages), trainingStage = trainingStages.last!
+        for chunk in chunks {
+            try chunk.exchange.finish()
+            chunk.stage.gradients = chunk.exchange.total
+        }
         try combineTiedGradients()
-        stage.maskGradients()
-        if stage.range.isLast {
+        for chunk in chunks { chunk.stage.maskGradients() }
+        if holdsHead {
             for (index, microBatch) in own.enumerated() {
                 reduction.record(microBatch: microBatch, lossSum: trainingStage.losses[index], targetTokens: trainingStage.targetCount(index))
             }
         }
         let (lossSum, targetCount) = try reduction.reduce(over: seat.training)
-        let tokenCount = Int(try seat.training.allReduce(stage.range.isLast ? Int64(trainingStage.tokenCount) : 0, .sum))
+        let tokenCount = Int(try seat.training.allReduce(holdsHead ? Int64(trainingStage.tokenCount) : 0, .sum))
         let rate = settings.schedule.rate(update: number)
         var result = Update(
             number: number, loss: nil, gradientNorm: nil, learningRate: rate, tokenCount: tokenCount, isApplied: false,
@@ -151,37 +155,41 @@ public final class Trainer {
         marker.mark("updating the weights")
         optimizerStepCount += 1
         let clipping = settings.clipNorm.map { clippingFactor(norm: gradientNorm, maximum: $0) } ?? 1
-        settings.optimizer.update(
-            stage.threadPool, parameters: stage.parameters, firstMoments: firstMoments, secondMoments: secondMoments, gradients: exchange.total,
-            count: stage.layout.count, step: optimizerStepCount, learningRate: rate, gradientScale: Float(clipping / Double(targetCount)))
+        for chunk in chunks {
+            try chunk.optimizer.update(
+                settings.optimizer, pool: pool, gradients: chunk.exchange.total, step: optimizerStepCount, learningRate: rate,
+                gradientScale: Float(clipping / Double(targetCount)))
+        }
         result.isApplied = true
         return result
     }
 
     private func squaredNorm() throws -> Double {
         norm.begin()
-        let total = UnsafePointer(exchange.total)
-        stage.threadPool.run(norm.localBlockCount) { index, _ in norm.sumBlocks(index..<index + 1, of: total) }
+        let totals = chunks.map { UnsafePointer($0.exchange.total) }
+        pool.run(norm.localBlockCount) { index, _ in norm.sumBlocks(index..<index + 1, of: totals) }
         return try norm.squaredNorm()
     }
 
     // MARK: - Tied embeddings
 
-    /// The trained matrix of which the pipeline's two ends hold a copy each.
-    private static func tiedTensor(_ stage: ModelStage) -> ParameterLayout.Tensor? {
-        guard stage.config.tiesWordEmbeddings else { return nil }
-        return stage.layout.tensors.first { $0.tiedTo != nil } ?? stage.layout.tensor(named: WeightName.embedding)
-    }
-
-    /// Gives both copies of a tied matrix the sum of its two gradients. The addition is the same wherever the copies are.
+    /// Gives both copies of a tied matrix the sum of its two gradients, in the elements that this rank's optimizer has. The addition is
+    /// the same wherever the copies are.
     private func combineTiedGradients() throws {
-        guard let tiedBuffer, let tensor = Self.tiedTensor(stage) else { return stage.combineTiedGradients() }
-        let other = stage.range.isFirst ? grid.dims.stages - 1 : 0
-        let gradient = exchange.total + tensor.offset
-        try seat.pipeline.receive(into: tiedBuffer.base, count: tensor.count, from: other, tag: 4, request: tiedRequests.0)
-        try seat.pipeline.send(UnsafePointer(gradient), count: tensor.count, to: other, tag: 4, request: tiedRequests.1)
-        try tiedRequests.0.wait()
-        try tiedRequests.1.wait()
-        addElements(UnsafePointer(tiedBuffer.base), to: gradient, count: tensor.count)
+        guard grid.dims.stages > 1 else {
+            let chunk = chunks[0]
+            return chunk.stage.combineTiedGradients(chunk.tiedTensor.map(chunk.ownElements))
+        }
+        guard let tiedBuffer, let chunk = chunks.first(where: { $0.stage.range.isFirst || $0.stage.range.isLast }), let tensor = chunk.tiedTensor
+        else { return }
+        let other = chunk.stage.range.isFirst ? grid.dims.stages - 1 : 0
+        for part in chunk.ownElements(of: tensor) {
+            let gradient = chunk.exchange.total + tensor.offset + part.lowerBound
+            try seat.pipeline.receive(into: tiedBuffer.base, count: part.count, from: other, tag: 4, request: tiedRequests.0)
+            try seat.pipeline.send(UnsafePointer(gradient), count: part.count, to: other, tag: 4, request: tiedRequests.1)
+            try tiedRequests.0.wait()
+            try tiedRequests.1.wait()
+            addElements(UnsafePointer(tiedBuffer.base), to: gradient, count: part.count)
+        }
     }
 }

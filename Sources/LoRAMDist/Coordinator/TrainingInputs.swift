@@ -2,14 +2,7 @@ import LoRAMEngine
 
 /// What a phase starts from: the checkpoint it trains on, the model that the user wants in the end, tokenizer and data.
 public struct TrainingInputs {
-    /// The checkpoint (or random weights) that is trained on.
-    public let base: ModelReference
-    /// Of a structurally pruned base.
-    public let plan: PruningPlan?
-    /// Of a non-structurally pruned base.
-    public let masks: PruningMasks?
-    /// Shape of the original, whole model.
-    public let original: LlamaConfig
+    let trained: TrainedBase
     public let data: TrainingData
     public let evaluation: [(name: String, data: EvaluationData)]
 
@@ -19,34 +12,34 @@ public struct TrainingInputs {
     public init(
         recipe: Recipe, phase: Recipe.Phase, cached: [DataConfiguration.Source]? = nil, settings: (LlamaConfig) -> TrainingSettings
     ) throws {
-        base = try Self.base(recipe, phase)
-        let config = base.config
-        plan = try base.directory.flatMap { try PruningPlan.beside(checkpoint: $0) }
-        if let plan, let directory = base.directory { try plan.require(pruned: config, path: "\(directory)/\(PruningPlan.fileName)") }
-        if let plan {
-            var whole = config
-            whole.layers = config.layers.map { _ in plan.sourceGeometry }
-            original = whole
-        } else {
-            original = config
-        }
-        masks = try base.directory.flatMap { try PruningMasks.beside($0, of: config) }
-        if phase == .train, recipe.lora.mask != .none, masks == nil {
-            throw PruningError.noMasks(model: base.name, mask: recipe.lora.mask.rawValue)
-        }
+        trained = try TrainedBase(recipe, phase)
+        let base = trained.base, config = base.config
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
-        var configuration = DataConfiguration(
-            sources: try cached ?? Self.sources(settings),
-            template: try PromptTemplate.named(settings.data.template.rawValue), length: settings.data.length, packing: settings.data.packing,
-            shuffle: settings.data.shuffle, answersOnly: settings.data.answersOnly)
-        if settings.data.validation > 0 { configuration.validation = ValidationSplit(share: settings.data.validation, seed: recipe.seed) }
+        let configuration = try Self.configuration(settings, seed: recipe.seed, cached: cached)
         let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
         let eos = tokenizer?.eosTokenID ?? config.eosTokenIDs.first.map { Int32($0) }
         data = try TrainingData(
             configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos, eosTokenID: eos,
             seed: recipe.seed)
+        evaluation = try Self.evaluationSets(settings, configuration, tokenizer: tokenizer, config: config)
+    }
+
+    static func configuration(_ settings: TrainingSettings, seed: UInt64, cached: [DataConfiguration.Source]? = nil) throws -> DataConfiguration {
+        var configuration = DataConfiguration(
+            sources: try cached ?? Self.sources(settings),
+            template: try PromptTemplate.named(settings.data.template.rawValue), length: settings.data.length, packing: settings.data.packing,
+            shuffle: settings.data.shuffle, answersOnly: settings.data.answersOnly)
+        if settings.data.validation > 0 { configuration.validation = ValidationSplit(share: settings.data.validation, seed: seed) }
+        return configuration
+    }
+
+    /// `data.evaluation`, and what is held back of the training data.
+    static func evaluationSets(
+        _ settings: TrainingSettings, _ configuration: DataConfiguration, tokenizer: (any Tokenizer)?, config: LlamaConfig
+    ) throws -> [(name: String, data: EvaluationData)] {
+        let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
         var sets = try settings.data.evaluation.map { (name: $0.name, path: $0.path, format: try DatasetFormat.named($0.format.rawValue), split: ValidationSplit?.none) }
         if let split = configuration.validation {
             // One set a file; a single one is called `validation`.
@@ -55,7 +48,7 @@ public struct TrainingInputs {
                 (name: sources.count == 1 ? "validation" : "validation-\(index + 1)", path: source.path, format: source.format, split: split)
             }
         }
-        evaluation = try sets.map { set in
+        return try sets.map { set in
             var evaluated = EvaluationData.Configuration(
                 path: set.path, format: set.format, template: configuration.template, answersOnly: configuration.answersOnly,
                 length: configuration.length)
@@ -67,17 +60,6 @@ public struct TrainingInputs {
         }
     }
 
-    /// `trained_on`, else the newest result of an earlier phase in the run directory, else the model itself.
-    static func base(_ recipe: Recipe, _ phase: Recipe.Phase) throws -> ModelReference {
-        if let given = recipe.trainedOn { return try ModelReference.open(given) }
-        if let output = recipe.output {
-            let paths = RunPaths(output)
-            let results = phase == .align ? [paths.pruned] : [paths.quantized, paths.aligned, paths.pruned]
-            if let result = results.first(where: Checkpoint.hasWeights) { return try ModelReference.open(result) }
-        }
-        return try ModelReference.open(try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed)
-    }
-
     private static func sources(_ settings: TrainingSettings) throws -> [DataConfiguration.Source] {
         try settings.data.train.map { .init(path: $0.path, weight: $0.weight, format: try DatasetFormat.named($0.format.rawValue)) }
     }
@@ -87,7 +69,7 @@ public struct TrainingInputs {
     static func cachedSources(_ job: Job, phase: Recipe.Phase) throws -> [DataConfiguration.Source]? {
         let recipe = job.recipe
         let prepared = try job.world.together { () -> (sources: [DataConfiguration.Source], options: TokenCacheBuilder.Options)? in
-            let base = try base(recipe, phase), config = base.config
+            let base = try TrainedBase.open(recipe, phase), config = base.config
             let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
             guard let directory = settings.data.cache, let path = tokenizerPath(for: base, recipe) else { return nil }
             let tokenizer = try TokenizerLoader.load(path: path)

@@ -6,8 +6,6 @@ public struct TrainingRun {
     private let job: Job
     private let inputs: TrainingInputs
     private let trainer: Trainer
-    /// The coordinator's; nil on the other ranks.
-    private let directory: RunDirectory?
     private let paths: RunPaths
     private let firstStep: Int
     private var tokenCount: Int
@@ -44,7 +42,7 @@ public struct TrainingRun {
             try TrainingInputs(recipe: recipe, phase: phase, cached: cached) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
         }
         self.inputs = inputs
-        let config = inputs.base.config
+        let trained = inputs.trained, config = trained.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount,
@@ -55,39 +53,34 @@ public struct TrainingRun {
             },
             memories: { dims in
                 let storage = StageStorage.forecast(
-                    recipe, weights: inputs.base.weightBytes, isFile: inputs.base.isFile, quantizes: phase == .train)
+                    recipe, weights: trained.base.weightBytes, isFile: trained.base.isFile, quantizes: phase == .train)
                 return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
                     weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
             })
         job.marker.mark("loading the stage")
-        let storage = try StageStorage.resolve(recipe, model: inputs.base, quantizes: phase == .train, seat: seat)
+        let storage = try StageStorage.resolve(recipe, model: trained.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
-            settings: settings, source: inputs.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? inputs.masks : nil, marker: job.marker)
-        try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stage.frozenSampleHash(), what: "frozen weights", step: 0)
+            settings: settings, source: trained.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
+            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? trained.masks : nil, marker: job.marker)
+        try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stages.reduce(0) { $0 &* 31 &+ $1.frozenSampleHash() }, what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
-        directory = try world.together {
-            grid.isCoordinator ? try RunDirectory(output, phase: phase, recipe: recipe, resume: resume) : nil
-        }
-        let resumed = try seat.training.allReduce(Int64(directory?.resumed?.manifest.step ?? 0), .max)
-        firstStep = Int(resumed) + 1
+        let resumed = Int(try job.coordinator.ask(.open(phase: phase, resume: resume, stepCount: settings.schedule.steps)))!
+        firstStep = resumed + 1
         tokenCount = 0
         if resumed > 0 {
-            let trainer = trainer, run = paths.run
-            tokenCount = try world.together {
-                let state = try StateReader(run: run, step: Int(resumed))
-                try trainer.restore(state)
-                return state.manifest.position.tokenCount
-            }
+            let run = paths.run
+            let state = try world.together { try StateReader(run: run, step: resumed) }
+            try trainer.restore(state)
+            tokenCount = state.manifest.position.tokenCount
         }
-        describe(job, resumed: Int(resumed))
+        describe(job, resumed: resumed)
     }
 
     /// What the run works on. Said when nothing can be wrong with it any more, so that an error stands alone.
     private func describe(_ job: Job, resumed: Int) {
-        let name = inputs.base.name, config = inputs.base.config, phase = trainer.settings.phase
-        job.note("\(phase.rawValue): \(name), \(Formatting.grouped(config.parameterCount)) parameters" + (inputs.plan == nil ? "" : ", pruned"))
+        let name = inputs.trained.base.name, config = inputs.trained.base.config, phase = trainer.settings.phase
+        job.note("\(phase.rawValue): \(name), \(Formatting.grouped(config.parameterCount)) parameters" + (inputs.trained.plan == nil ? "" : ", pruned"))
         if phase == .train, job.recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
             job.note("note: \(name) ties its head to the embedding: LoRA's default targets leave lm_head out")
         }
@@ -99,7 +92,7 @@ public struct TrainingRun {
 
     /// LoRA's start: drawn from the seed, or another adapter's values.
     private static func initialize(_ trainer: Trainer, _ recipe: Recipe, _ config: LlamaConfig) throws {
-        trainer.stage.initializeLoRA(seed: recipe.seed)
+        for stage in trainer.stages { stage.initializeLoRA(seed: recipe.seed) }
         guard let path = recipe.lora.initAdapter, let lora = trainer.settings.training.lora else { return }
         try trainer.seat.training.together {
             let adapter = try Adapter(directory: path)
@@ -110,14 +103,14 @@ public struct TrainingRun {
             guard describe(adapter.lora) == describe(lora) else {
                 throw TrainingError.initialAdapterDiffers(path: path, expected: describe(lora), found: describe(adapter.lora))
             }
-            try trainer.stage.loadParameters(from: adapter)
+            for stage in trainer.stages { try stage.loadParameters(from: adapter) }
         }
     }
 
     private mutating func train() throws -> Outcome {
         let settings = trainer.settings, steps = settings.schedule.steps
-        let evaluator = Evaluator(stage: trainer.stage, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
-        var report = StepReport(job: job, trainer: trainer, directory: directory)
+        let evaluator = Evaluator(stages: trainer.stages, seat: trainer.seat, microBatchSize: settings.batch.micro, marker: job.marker)
+        var report = StepReport(job: job, trainer: trainer)
         for step in stride(from: firstStep, through: steps, by: 1) {
             let clock = ContinuousClock(), start = clock.now
             let update = try trainer.update(step)
@@ -126,16 +119,12 @@ public struct TrainingRun {
             if !inputs.evaluation.isEmpty, step % settings.evaluation.every == 0 || step == steps {
                 var values: [(name: String, value: Double)] = []
                 for set in inputs.evaluation { values.append((set.name, try evaluator.score(set.data).perplexity)) }
-                try report.add(EvaluationRow(step: step, phase: settings.phase, values: values))
+                try job.coordinator.tell(.evaluation(EvaluationRow(step: step, phase: settings.phase, values: values)))
             }
             let request = try RunSignals.take(trainer.seat.training)
             let commits = step % settings.checkpoint.every == 0 || step == steps || request != .none
             if commits || step % Self.checksumInterval == 0 { try compareReplicas(step) }
-            if commits {
-                try directory?.metrics.sync()
-                try trainer.save(
-                    step: step, tokenCount: tokenCount, states: paths.states, fingerprint: job.recipe.fingerprint(of: settings.phase))
-            }
+            if commits { try commit(step) }
             if request == .checkpoint { job.note("checkpoint of update \(step) written, as SIGUSR1 asked") }
             if request == .stop, step < steps {
                 job.note("stopped after update \(step), as SIGUSR2 asked; --resume goes on from there")
@@ -145,37 +134,34 @@ public struct TrainingRun {
         return .finished
     }
 
+    /// Returns when the state after an update is committed.
+    private func commit(_ step: Int) throws {
+        let position = TrainingPosition(
+            sampleCount: step * trainer.settings.batch.global, tokenCount: tokenCount, optimizerStepCount: trainer.optimizerStepCount)
+        try job.coordinator.ask(.begin(step: step))
+        let records = try trainer.writeState(to: paths.states.temporaryPath(step: step))
+        try job.coordinator.ask(
+            .commit(step: step, position: position, records: records ?? [], keep: trainer.settings.checkpoint.keep))
+    }
+
     /// Replicas of a stage must have the same trained weights after every update: a flipped bit in one of them would spread.
     private func compareReplicas(_ step: Int) throws {
-        let stage = trainer.stage
         try RankAgreement.checkReplicas(
-            trainer.seat.replicas, hash: RankAgreement.hash(stage.parameters, count: stage.layout.count), what: "trained weights", step: step)
+            trainer.seat.replicas, hash: RankAgreement.hash(trainer.stages), what: "trained weights", step: step)
     }
 
     private func writeResults() throws {
-        let base = inputs.base
+        let trained = inputs.trained
         switch trainer.settings.phase {
         case .align:
             try trainer.writeModel(
-                to: paths.aligned, source: base.source, companionsFrom: base.directory ?? job.recipe.model, plan: inputs.plan,
-                masks: inputs.masks)
+                to: paths.aligned, source: trained.base.source, companionsFrom: trained.base.directory ?? job.recipe.model, plan: trained.plan,
+                masks: trained.masks)
         case .train:
-            if let plan = inputs.plan {
-                try trainer.writeAdapter(to: paths.prunedAdapter, baseModel: base.name, extra: [AdapterRecovery.mark(of: plan)])
-                try job.world.together {
-                    guard let directory else { return }
-                    try AdapterRecovery(source: inputs.original, plan: plan).recover(
-                        Adapter(directory: directory.paths.prunedAdapter), fill: job.recipe.recoveryFill, to: directory.paths.adapter,
-                        baseModel: job.recipe.model, replacing: true)
-                }
-            } else {
-                // Without a change of shapes it fits the original as it is.
-                let mask = inputs.masks == nil ? .none : job.recipe.lora.mask
-                try trainer.writeAdapter(
-                    to: paths.adapter, baseModel: inputs.masks == nil ? base.name : job.recipe.model ?? base.name,
-                    extra: mask == .none ? [] : [AdapterMask.member(mask)], masks: mask == .none ? nil : inputs.masks)
-                if mask != .none { job.note("note: the product of \(paths.adapter) is to be masked: evaluate does it, plain PEFT does not") }
-            }
+            let output = AdapterOutput(job.recipe, trained)
+            try trainer.writeAdapter(output, in: paths)
+            try job.world.together { if job.world.rank == 0 { try output.recover(in: paths) } }
+            if let note = output.note(in: paths) { job.note(note) }
         }
         try trainer.grid.free()
         if trainer.settings.phase == .train, job.recipe.recovery.merge { try merge() }
@@ -183,7 +169,7 @@ public struct TrainingRun {
 
     /// The full model, from the original's weights; random weights have no use for one.
     private func merge() throws {
-        let original = job.recipe.model ?? (inputs.plan == nil ? inputs.base.directory : nil)
+        let original = job.recipe.model ?? (inputs.trained.plan == nil ? inputs.trained.base.directory : nil)
         guard let original, Checkpoint.hasWeights(original) else {
             return job.note("note: no weights of the original model are at hand: \(paths.adapter) is not merged")
         }

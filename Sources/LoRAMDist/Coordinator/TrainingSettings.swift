@@ -43,6 +43,19 @@ public struct TrainingSettings: Sendable, Equatable {
         onNonfinite = recipe.onNonfinite
     }
 
+    /// `parallel.pipeline` for this phase. Without dense weight gradients nothing can be put off: zb-h1 is 1f1b.
+    var scheduleKind: Schedule.Kind {
+        switch parallel.pipeline {
+        case .gpipe: .gpipe
+        case .interleaved: .interleaved
+        case .zeroBubble where training.isDense: .zeroBubble
+        case .oneForwardOneBackward, .zeroBubble: .oneForwardOneBackward
+        }
+    }
+
+    /// In which the trained weights are held: dense ones in bf16 under bf16 compute, with f32 masters in the optimizer's shards.
+    func trainedType(_ kernels: ComputeKernels) -> DType { training.isDense && kernels.type == .bf16 ? .bf16 : .f32 }
+
     /// Tokens of the largest micro-batch.
     var microBatchTokens: Int { batch.micro * data.length }
 }

@@ -4,41 +4,38 @@
 /// Order of calls in a step: `begin`; per micro-batch the backward pass adds into `current`, in the last one of the step calling
 /// `finishTail` as layers are done; `finishGroup` where a group ends; `finish`. Then `total` holds the sum over the global batch.
 public final class GradientExchange {
-    /// Elements of a bucket: large enough that a message's latency does not count, small enough that several follow one another
-    /// while backward goes on (16 MiB).
-    public static let defaultBucketCount = 4 << 20
-
     public let accumulator: GroupAccumulator
     private let reducer: any GradientReducer
-    private let bucketCount: Int
-    /// Elements at or behind this are handed to the reducer.
-    private var startedFrom: Int
+    private let buckets: [Range<Int>]
+    /// Buckets from this one on are handed to the reducer.
+    private var startedBucket: Int
 
-    /// `count`: f32 elements of this stage's gradient. All replicas of the stage make one with equal arguments.
-    public init(
-        count: Int, groups: GradientGroups, replicas: Communicator, bucketCount: Int = defaultBucketCount, marker: ProgressMarker
-    ) {
-        precondition(bucketCount > 0 && replicas.size == groups.replicas)
-        self.bucketCount = bucketCount
+    /// `count`: f32 elements of this stage's gradient. All replicas of the stage make one with equal arguments. `tag`: see
+    /// `ReproducibleReducer`.
+    public init(count: Int, groups: GradientGroups, plan: ShardPlan, replicas: Communicator, tag: Int = 3, marker: ProgressMarker) {
+        precondition(plan.replicas == replicas.size && replicas.size == groups.replicas && plan.mode == groups.mode)
+        buckets = plan.buckets
         accumulator = GroupAccumulator(count: count, groupCount: groups.groupsPerReplica)
         reducer =
             switch groups.mode {
             case .reproducible:
-                ReproducibleReducer(replicas: replicas, maxBucketCount: min(bucketCount, count), marker: marker)
+                ReproducibleReducer(
+                    replicas: replicas, maxBucketCount: plan.maxBucketCount, extent: plan.isSharded ? .segment : .all,
+                    cuts: plan.cuts, tag: tag, marker: marker)
             case .fast: FastReducer(replicas: replicas, marker: marker)
             }
-        startedFrom = count
+        startedBucket = buckets.count
     }
 
     public var count: Int { accumulator.count }
     /// [count]; see `GroupAccumulator.current`.
     public var current: UnsafeMutablePointer<Float> { accumulator.current }
-    /// [count]; the sum over the global batch after `finish`.
+    /// [count]; the sum over the global batch after `finish`, with a sharded plan in this replica's parts.
     public var total: UnsafeMutablePointer<Float> { accumulator.total }
 
     public func begin() {
         accumulator.reset()
-        startedFrom = count
+        startedBucket = buckets.count
     }
 
     /// During the last backward pass of the step: the gradient at or behind `offset` is final. Reduces the buckets that are
@@ -46,10 +43,9 @@ public final class GradientExchange {
     public func finishTail(from offset: Int) throws {
         precondition(accumulator.isLastGroup)
         accumulator.finishTail(from: offset)
-        while startedFrom > 0, startedFrom - bucketCount >= offset || offset == 0 {
-            let start = max(0, startedFrom - bucketCount)
-            try reducer.start(start..<startedFrom, of: total)
-            startedFrom = start
+        while startedBucket > 0, buckets[startedBucket - 1].lowerBound >= offset {
+            startedBucket -= 1
+            try reducer.start(buckets[startedBucket], of: total)
         }
     }
 

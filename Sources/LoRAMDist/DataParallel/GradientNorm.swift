@@ -21,16 +21,18 @@ public enum GradientNormError: DiagnosedError, Equatable {
 /// Each block is summed by one stage; the sums of all stages are brought together exactly (every other stage adds zero) before
 /// they are added up.
 public final class GradientNorm {
-    /// A tensor of this stage: where it lies in the stage's gradient buffer.
+    /// A tensor of this rank: where it lies in a gradient buffer, and in which where the rank has several.
     public struct Tensor: Sendable, Equatable {
         public let name: String
         public let offset: Int
         public let count: Int
+        public let buffer: Int
 
-        public init(name: String, offset: Int, count: Int) {
+        public init(name: String, offset: Int, count: Int, buffer: Int = 0) {
             self.name = name
             self.offset = offset
             self.count = count
+            self.buffer = buffer
         }
     }
 
@@ -38,12 +40,13 @@ public final class GradientNorm {
 
     /// A block that this stage sums: its place in the gradient buffer and among all blocks of the model.
     private struct Block {
+        let buffer: Int
         let offset: Int
         let count: Int
         let index: Int
     }
 
-    private let pipeline: Communicator
+    private let summing: Communicator
     private let blocks: [Block]
     /// One sum of squares a block of the model, in the order of names.
     private let sums: UnsafeMutablePointer<Double>
@@ -52,9 +55,13 @@ public final class GradientNorm {
 
     /// All stages of `pipeline` call this, each with its own tensors. A tensor that two stages hold (a tied embedding) counts once,
     /// on the first of them. Throws `GradientNormError` or `MPIError`.
-    public init(tensors: [Tensor], pipeline: Communicator) throws {
-        let own = tensors.map { "\($0.count) \($0.name)" }.joined(separator: "\n")
-        let lists = try pipeline.allGather(Data(own.utf8))
+    ///
+    /// - Parameters:
+    ///   - parts: what this rank has of each of its gradient buffers; blocks lie in it whole or not at all. nil: everything.
+    ///   - summing: ranks that have all blocks together, each once; the pipeline where each of its ranks has everything.
+    public init(tensors: [Tensor], pipeline: Communicator, parts: [[Range<Int>]]? = nil, summing: Communicator? = nil) throws {
+        let list = tensors.map { "\($0.count) \($0.name)" }.joined(separator: "\n")
+        let lists = try pipeline.allGather(Data(list.utf8))
         var counts: [String: (count: Int, stage: Int)] = [:]
         for (stage, list) in lists.enumerated() {
             for line in list.split(separator: UInt8(ascii: "\n")) {
@@ -78,15 +85,17 @@ public final class GradientNorm {
             total += (extent.count + Self.blockCount - 1) / Self.blockCount
         }
         var blocks: [Block] = []
+        let own = parts?.map { $0.filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound } }
         for tensor in tensors where counts[tensor.name]?.stage == pipeline.rank {
             for (index, start) in stride(from: 0, to: tensor.count, by: Self.blockCount).enumerated() {
+                if let own, !Self.contains(own[tensor.buffer], tensor.offset + start) { continue }
                 blocks.append(
                     Block(
-                        offset: tensor.offset + start, count: min(Self.blockCount, tensor.count - start),
+                        buffer: tensor.buffer, offset: tensor.offset + start, count: min(Self.blockCount, tensor.count - start),
                         index: firstBlock[tensor.name]! + index))
             }
         }
-        self.pipeline = pipeline
+        self.summing = summing ?? pipeline
         self.blocks = blocks
         sumCount = total
         sums = .allocate(capacity: max(1, total))
@@ -95,12 +104,22 @@ public final class GradientNorm {
 
     deinit { sums.deallocate() }
 
+    /// Whether one of the ranges, which ascend, holds the element.
+    private static func contains(_ ranges: [Range<Int>], _ element: Int) -> Bool {
+        var low = 0, high = ranges.count
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].upperBound <= element { low = middle + 1 } else { high = middle }
+        }
+        return low < ranges.count && ranges[low].contains(element)
+    }
+
     /// Blocks of this stage.
     public var localBlockCount: Int { blocks.count }
 
-    /// All stages call this once a step, after `begin` and after `sumBlocks` has covered this stage's blocks.
+    /// All ranks that sum call this once a step, after `begin` and after `sumBlocks` has covered this stage's blocks.
     public func squaredNorm() throws -> Double {
-        try pipeline.startAllReduce(sums, count: sumCount, .sum, request: request)
+        try summing.startAllReduce(sums, count: sumCount, .sum, request: request)
         try request.wait()
         var total = 0.0
         for index in 0..<sumCount { total += sums[index] }
@@ -111,16 +130,16 @@ public final class GradientNorm {
     public func begin() { sums.update(repeating: 0, count: sumCount) }
 
     /// Sums some of this stage's blocks. Threads may do different blocks at the same time: the result depends on none of that.
-    public func sumBlocks(_ range: Range<Int>, of gradient: UnsafePointer<Float>) {
+    public func sumBlocks(_ range: Range<Int>, of gradients: [UnsafePointer<Float>]) {
         for block in blocks[range] {
-            sums[block.index] = sumOfSquares(gradient + block.offset, count: block.count)
+            sums[block.index] = sumOfSquares(gradients[block.buffer] + block.offset, count: block.count)
         }
     }
 
     /// The whole of it on one thread.
     public func squaredNorm(of gradient: UnsafePointer<Float>) throws -> Double {
         begin()
-        sumBlocks(0..<blocks.count, of: gradient)
+        sumBlocks(0..<blocks.count, of: [gradient])
         return try squaredNorm()
     }
 }

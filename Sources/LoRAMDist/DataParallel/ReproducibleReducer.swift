@@ -13,10 +13,10 @@ public final class ReproducibleReducer: GradientReducer {
         case segment
     }
 
-    private static let tag = 3
-
     private let replicas: Communicator
     private let extent: Extent
+    private let cuts: CutPoints
+    private let tag: Int
     private let marker: ProgressMarker
     /// log2 of the number of replicas.
     private let levels: Int
@@ -42,21 +42,28 @@ public final class ReproducibleReducer: GradientReducer {
         case gathering(Int)
     }
 
-    /// All ranks of `replicas` make one. Their number must be a power of two. `maxBucketCount`: elements of the largest bucket.
-    public init(replicas: Communicator, maxBucketCount: Int, extent: Extent = .all, marker: ProgressMarker) {
+    /// All ranks of `replicas` make one. Their number must be a power of two. `maxBucketCount`: elements of the largest bucket. `tag`:
+    /// of its own among the reducers that are at work at the same time.
+    public init(
+        replicas: Communicator, maxBucketCount: Int, extent: Extent = .all, cuts: CutPoints = .anywhere, tag: Int = 3, marker: ProgressMarker
+    ) {
         precondition(replicas.size.nonzeroBitCount == 1, "reproducible reduction needs a power of two of replicas")
         self.replicas = replicas
         self.extent = extent
+        self.cuts = cuts
+        self.tag = tag
         self.marker = marker
         self.maxBucketCount = maxBucketCount
         levels = replicas.size.trailingZeroBitCount
-        incoming = FloatBuffer(count: levels == 0 ? 0 : (maxBucketCount + 1) / 2)
+        incoming = FloatBuffer(count: levels == 0 ? 0 : cuts.largestHalf(of: maxBucketCount))
         queue.reserveCapacity(64)
         segments.reserveCapacity(levels + 1)
     }
 
     /// Of the buffer of a reducer made with these arguments.
-    public static func byteCount(replicas: Int, maxBucketCount: Int) -> Int { replicas == 1 ? 0 : (maxBucketCount + 1) / 2 * 4 }
+    public static func byteCount(replicas: Int, maxBucketCount: Int, cuts: CutPoints = .anywhere) -> Int {
+        replicas == 1 ? 0 : cuts.largestHalf(of: maxBucketCount) * 4
+    }
 
     /// Dropped in the middle of an exchange only when the job ends with an error, which a trap must not cover up.
     deinit {
@@ -75,7 +82,7 @@ public final class ReproducibleReducer: GradientReducer {
 
     /// The part of a bucket that this rank has reduced, when only segments are wanted.
     public func segment(of bucket: Range<Int>) -> Range<Int> {
-        (0..<levels).reduce(bucket) { half($1, of: $0, isKept: true) }
+        ShardPlan.halved(bucket, replica: replicas.rank, replicas: replicas.size, cuts: cuts)
     }
 
     @discardableResult
@@ -122,12 +129,9 @@ public final class ReproducibleReducer: GradientReducer {
 
     private var pieceTotal: Int { receiving.pieceTotal &+ sending.pieceTotal }
 
-    /// The half of a segment that this rank keeps at a level, or the one that it gives away. The rank whose bit is 0 keeps the
-    /// first, which is the smaller one of an odd count.
+    /// The half of a segment that this rank keeps at a level, or the one that it gives away. The rank whose bit is 0 keeps the first.
     private func half(_ level: Int, of segment: Range<Int>, isKept: Bool) -> Range<Int> {
-        let middle = segment.lowerBound + segment.count / 2
-        let isFirst = ((replicas.rank >> level) & 1 == 0) == isKept
-        return isFirst ? segment.lowerBound..<middle : middle..<segment.upperBound
+        cuts.half(((replicas.rank >> level) & 1 == 0) == isKept, of: segment)
     }
 
     private func beginHalving(_ level: Int) throws {
@@ -158,8 +162,8 @@ public final class ReproducibleReducer: GradientReducer {
         receive target: UnsafeMutablePointer<Float>, _ receiveCount: Int
     ) throws {
         let partner = replicas.rank ^ (1 << level)
-        try replicas.receive(into: target, count: receiveCount, from: partner, tag: Self.tag, request: receiving)
-        try replicas.send(UnsafePointer(source), count: sendCount, to: partner, tag: Self.tag, request: sending)
+        try replicas.receive(into: target, count: receiveCount, from: partner, tag: tag, request: receiving)
+        try replicas.send(UnsafePointer(source), count: sendCount, to: partner, tag: tag, request: sending)
     }
 
     private func isExchangeComplete() throws -> Bool {

@@ -5,8 +5,11 @@ public struct Action: Sendable, Hashable {
         case forward = "F"
         /// Repeat the forward pass ahead of the gradient's arrival, so that the backward pass finds its activations.
         case recompute = "R"
-        /// Backward pass of the stage; recomputes first where no `recompute` went before.
+        /// Backward pass of the stage; recomputes first where no `recompute` went before. Where a `weightGradient` follows, without the
+        /// gradients of the layers' weights.
         case backward = "B"
+        /// The gradients of the layers' weights, of which nobody waits for: may come at any time behind the backward pass.
+        case weightGradient = "W"
         /// Wait for the activation of the stage before.
         case receiveActivation = "RECV_F"
         /// Start to send the activation to the stage behind.
@@ -29,6 +32,9 @@ public struct Action: Sendable, Hashable {
         self.chunk = chunk
     }
 
-    /// `2F0`: stage 2, forward, micro-batch 0.
-    public func text(stage: Int) -> String { "\(stage)\(kind.rawValue)\(microBatch)" }
+    /// `2F0`: stage 2, forward, micro-batch 0; `2F0.1` of its chunk 1.
+    public func text(stage: Int) -> String { "\(stage)\(kind.rawValue)\(microBatch)" + (chunk > 0 ? ".\(chunk)" : "") }
+
+    /// Another kind of action for the same micro-batch and chunk.
+    func with(_ kind: Kind) -> Action { Action(kind, microBatch, chunk: chunk) }
 }

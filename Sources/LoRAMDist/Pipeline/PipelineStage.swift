@@ -14,6 +14,10 @@ public protocol PipelineStage: AnyObject {
 
     /// `outputGradient`: nil on the last stage, readable during the call only. `inputGradient`: nil on the first stage, to be
     /// filled. Gradients of weights are added to the stage's own accumulator.
+    /// `weightSlot`: not nil where the gradients of the layers' weights are left to `weightGradients`; numbers what is kept for it.
     func backward(
-        microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) throws
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) throws
+
+    /// Adds the gradients of weights that `backward` left, in the order of micro-batches.
+    func weightGradients(microBatch: Int, weightSlot: Int) throws
 }

@@ -1,4 +1,4 @@
-/// Interprets one stage's list of actions against a `PipelineStage`. It holds no policy: what to do in which order is the
+/// Interprets one stage's list of actions against the `PipelineStage` of each chunk. It holds no policy: what to do in which order is the
 /// schedule's.
 ///
 /// All buffers are made here, none in a step. Receives are posted ahead, sends complete while later actions run. Open MPI moves
@@ -14,8 +14,10 @@ public final class ScheduleExecutor {
     public let schedule: Schedule
     /// This rank's stage.
     public let stageIndex: Int
-    /// Activation slots that the stage must offer.
+    /// Activation slots that the chunk with the most of them must offer.
     public let slotCount: Int
+    /// Weight slots that the stage must offer.
+    public let weightSlotCount: Int
     /// Called between polls of a wait and by `pollProgress`, to move other communication on (the gradient reduction).
     public var onIdle: (() throws -> Void)? {
         get { waiter.onIdle }
@@ -27,6 +29,7 @@ public final class ScheduleExecutor {
 
     private let actions: [Action]
     private let slotOfAction: [Int]
+    private let weightSlotOfAction: [Int]
     private let marker: ProgressMarker
     private let waiter: MeasuredWait
     private let activationIn: ReceiveChannel?
@@ -42,7 +45,7 @@ public final class ScheduleExecutor {
             throw ScheduleError.stageCountMismatch(expected: schedule.stages, found: pipeline.size)
         }
         let unit = LayerCost(forward: 1, recompute: 1, inputGradient: 1)
-        _ = try ScheduleSimulation(schedule, costs: [LayerCost](repeating: unit, count: schedule.stages))
+        _ = try ScheduleSimulation(schedule, costs: [LayerCost](repeating: unit, count: schedule.parts))
         let stage = pipeline.rank
         let waiter = MeasuredWait(marker: marker)
         self.schedule = schedule
@@ -50,7 +53,10 @@ public final class ScheduleExecutor {
         self.waiter = waiter
         stageIndex = stage
         actions = schedule.actions[stage]
-        (slotOfAction, slotCount) = schedule.slots(stage: stage)
+        let slots = schedule.slots(stage: stage), before = (stage + schedule.stages - 1) % schedule.stages, behind = (stage + 1) % schedule.stages
+        slotOfAction = slots.ofAction
+        slotCount = slots.counts.max() ?? 0
+        (weightSlotOfAction, weightSlotCount) = schedule.weightSlots(stage: stage)
 
         func receiver(_ kind: Action.Kind, from source: Int, tag: Int, _ label: StaticString) -> ReceiveChannel? {
             let order = schedule.order(kind, stage: stage)
@@ -68,16 +74,22 @@ public final class ScheduleExecutor {
                     communicator: pipeline, destination: destination, tag: tag, messageCount: count, capacity: maxBoundaryCount,
                     waiter: waiter, label: label)
         }
-        activationIn = receiver(.receiveActivation, from: stage - 1, tag: Self.activationTag, "waiting for the activation")
-        activationOut = sender(.sendActivation, to: stage + 1, tag: Self.activationTag, "waiting to send the activation")
-        gradientIn = receiver(.receiveGradient, from: stage + 1, tag: Self.gradientTag, "waiting for the gradient")
-        gradientOut = sender(.sendGradient, to: stage - 1, tag: Self.gradientTag, "waiting to send the gradient")
+        activationIn = receiver(.receiveActivation, from: before, tag: Self.activationTag, "waiting for the activation")
+        activationOut = sender(.sendActivation, to: behind, tag: Self.activationTag, "waiting to send the activation")
+        gradientIn = receiver(.receiveGradient, from: behind, tag: Self.gradientTag, "waiting for the gradient")
+        gradientOut = sender(.sendGradient, to: before, tag: Self.gradientTag, "waiting to send the gradient")
     }
 
     /// All ranks of the pipeline call this. Runs the schedule once. Throws what the stage throws, or `MPIError`; after that the
     /// executor is of no further use and the job must end.
     @discardableResult
-    public func run(_ stage: any PipelineStage) throws -> Timing {
+    public func run(_ stage: any PipelineStage) throws -> Timing { try run([stage]) }
+
+    /// The same with a stage a chunk.
+    @discardableResult
+    public func run(_ stages: [any PipelineStage]) throws -> Timing {
+        precondition(stages.count == schedule.chunks)
+        let stage = stages[0]
         let start = monotonicNanoseconds()
         waiter.reset()
         do {
@@ -86,7 +98,7 @@ public final class ScheduleExecutor {
             activationOut?.begin()
             gradientOut?.begin()
             for index in actions.indices {
-                try perform(actions[index], slot: slotOfAction[index], on: stage)
+                try perform(actions[index], slot: slotOfAction[index], weightSlot: weightSlotOfAction[index], on: stages[actions[index].chunk])
                 if let pollFailure { throw pollFailure }
             }
             try activationOut?.drain()
@@ -118,8 +130,12 @@ public final class ScheduleExecutor {
         }
     }
 
-    private func perform(_ action: Action, slot: Int, on stage: any PipelineStage) throws {
+    private func perform(_ action: Action, slot: Int, weightSlot: Int, on stage: any PipelineStage) throws {
         let microBatch = action.microBatch
+        // The ends of the model have no neighbour, although their stage may have channels for other chunks.
+        let isFirst = schedule.isFirst(stage: stageIndex, chunk: action.chunk), isLast = schedule.isLast(stage: stageIndex, chunk: action.chunk)
+        let activationIn = isFirst ? nil : activationIn, activationOut = isLast ? nil : activationOut
+        let gradientIn = isLast ? nil : gradientIn, gradientOut = isFirst ? nil : gradientOut
         switch action.kind {
         case .receiveActivation:
             try activationIn!.receive()
@@ -141,8 +157,12 @@ public final class ScheduleExecutor {
             let inputGradient = try gradientOut?.acquire(microBatch: microBatch, count: count)
             marker.mark("backward", microBatch: microBatch)
             try stage.backward(
-                microBatch: microBatch, slot: slot, outputGradient: gradientIn?.contents, inputGradient: inputGradient)
+                microBatch: microBatch, slot: slot, weightSlot: weightSlot < 0 ? nil : weightSlot, outputGradient: gradientIn?.contents,
+                inputGradient: inputGradient)
             try gradientIn?.release(stage)
+        case .weightGradient:
+            marker.mark("weight gradients", microBatch: microBatch)
+            try stage.weightGradients(microBatch: microBatch, weightSlot: weightSlot)
         case .sendGradient:
             try gradientOut!.send(count: stage.boundaryCount(microBatch: microBatch))
         }

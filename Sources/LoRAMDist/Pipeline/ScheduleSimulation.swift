@@ -3,7 +3,7 @@
 ///
 /// Model: sends do not block, receives block until the message is there, a channel between two stages holds `channelCapacity`
 /// messages (the executor's send and receive buffers), and the work that makes one more waits. A backward pass costs its
-/// recomputation too unless an R went before.
+/// recomputation too unless an R went before, and its weight gradients unless a W follows.
 public struct ScheduleSimulation: Sendable, Equatable {
     /// Time from the first action to the end of the last, in the unit of the costs.
     public let makespan: Double
@@ -11,7 +11,7 @@ public struct ScheduleSimulation: Sendable, Equatable {
     public let ends: [Double]
     /// Time that each stage computes.
     public let busy: [Double]
-    /// Largest number of micro-batches between F and B, per stage.
+    /// Largest number of micro-batches between F and B, per stage, each chunk's by itself added up.
     public let peakStash: [Int]
     /// Largest number of micro-batches between R and B, per stage.
     public let peakRecomputed: [Int]
@@ -20,6 +20,7 @@ public struct ScheduleSimulation: Sendable, Equatable {
     public struct Span: Sendable, Equatable {
         public let kind: Action.Kind
         public let microBatch: Int
+        public let chunk: Int
         public let start: Double
         public let end: Double
     }
@@ -32,31 +33,31 @@ public struct ScheduleSimulation: Sendable, Equatable {
         makespan > 0 ? 1 - busy.reduce(0, +) / (Double(busy.count) * makespan) : 0
     }
 
-    /// `costs`: per stage, for one micro-batch. `transfer`: time of one message.
+    /// `costs`: per part of the model in order (`Schedule.part`), which is per stage where each has one chunk; for one micro-batch. `transfer`: time of one message.
     /// Throws `ScheduleError` when the schedule breaks a rule or comes to a standstill.
     public init(
         _ schedule: Schedule, costs: [LayerCost], transfer: Double = 0,
         channelCapacity: Int = BoundaryBuffers.sendCount + BoundaryBuffers.receiveCount
     ) throws(ScheduleError) {
         try schedule.validate()
-        precondition(costs.count == schedule.stages && channelCapacity > 0)
+        precondition(costs.count == schedule.parts && channelCapacity > 0)
         var player = SchedulePlayer(schedule, costs: costs, transfer: transfer, channelCapacity: channelCapacity)
         try player.play()
         makespan = player.clocks.max() ?? 0
         ends = player.clocks
         busy = player.busy
         spans = player.spans
-        peakStash = (0..<schedule.stages).map { schedule.slotCount(stage: $0) }
+        peakStash = (0..<schedule.stages).map { schedule.slots(stage: $0).counts.reduce(0, +) }
         peakRecomputed = schedule.actions.map { list in
             var current = 0
             var peak = 0
-            var ahead = Set<Int>()
+            var ahead = Set<Action>()
             for action in list {
                 if action.kind == .recompute {
-                    ahead.insert(action.microBatch)
+                    ahead.insert(action)
                     current += 1
                     peak = max(peak, current)
-                } else if action.kind == .backward, ahead.remove(action.microBatch) != nil {
+                } else if action.kind == .backward, ahead.remove(action.with(.recompute)) != nil {
                     current -= 1
                 }
             }
@@ -75,11 +76,13 @@ private struct SchedulePlayer {
     var busy: [Double]
     private(set) var spans: [[ScheduleSimulation.Span]]
     private var positions: [Int]
-    /// End of each action, per stage, kind and micro-batch; nil while it is to come.
+    /// End of each action, per part of the model, kind and micro-batch; nil while it is to come.
     private var ends: [[Action.Kind: [Double?]]]
-    /// Micro-batches in the order of F and B, per stage: message n of a channel belongs to entry n.
-    private let forwardOrder: [[Int]]
-    private let backwardOrder: [[Int]]
+    /// Work whose results leave the stage, in order: message n of a channel belongs to entry n.
+    private let leavingForward: [[Action]]
+    private let leavingBackward: [[Action]]
+    /// Micro-batches whose weight gradients are an action of their own, per part.
+    private let separateWeights: [Set<Int>]
     private var forwardCount: [Int]
     private var backwardCount: [Int]
 
@@ -97,9 +100,16 @@ private struct SchedulePlayer {
         backwardCount = positions
         let open = [Double?](repeating: nil, count: schedule.microBatchCount)
         ends = [[Action.Kind: [Double?]]](
-            repeating: Dictionary(uniqueKeysWithValues: Action.Kind.allCases.map { ($0, open) }), count: stages)
-        forwardOrder = (0..<stages).map { schedule.order(.forward, stage: $0) }
-        backwardOrder = (0..<stages).map { schedule.order(.backward, stage: $0) }
+            repeating: Dictionary(uniqueKeysWithValues: Action.Kind.allCases.map { ($0, open) }), count: schedule.parts)
+        leavingForward = (0..<stages).map { stage in
+            schedule.ordered(.forward, stage).filter { !schedule.isLast(stage: stage, chunk: $0.chunk) }
+        }
+        leavingBackward = (0..<stages).map { stage in
+            schedule.ordered(.backward, stage).filter { !schedule.isFirst(stage: stage, chunk: $0.chunk) }
+        }
+        separateWeights = (0..<schedule.parts).map { part in
+            Set(schedule.ordered(.weightGradient, part % stages).filter { $0.chunk == part / stages }.map(\.microBatch))
+        }
     }
 
     mutating func play() throws(ScheduleError) {
@@ -116,52 +126,59 @@ private struct SchedulePlayer {
         }
     }
 
-    private func end(_ kind: Action.Kind, _ stage: Int, _ microBatch: Int) -> Double? { ends[stage][kind]![microBatch] }
+    private func end(_ kind: Action.Kind, _ part: Int, _ microBatch: Int) -> Double? { ends[part][kind]![microBatch] }
 
     /// Does the stage's next action; false if it has to wait for another stage.
     private mutating func step(_ stage: Int) -> Bool {
         let action = schedule.actions[stage][positions[stage]]
-        let microBatch = action.microBatch
-        let cost = costs[stage]
+        let microBatch = action.microBatch, part = schedule.part(stage: stage, chunk: action.chunk)
+        let cost = costs[part]
         var earliest = 0.0
         var work = 0.0
         switch action.kind {
         case .receiveActivation:
-            guard let sent = end(.sendActivation, stage - 1, microBatch) else { return false }
+            guard let sent = end(.sendActivation, part - 1, microBatch) else { return false }
             earliest = sent + transfer
         case .receiveGradient:
-            guard let sent = end(.sendGradient, stage + 1, microBatch) else { return false }
+            guard let sent = end(.sendGradient, part + 1, microBatch) else { return false }
             earliest = sent + transfer
         case .sendActivation, .sendGradient:
             break
         case .forward:
-            let index = forwardCount[stage] - channelCapacity
-            if stage < schedule.stages - 1, index >= 0 {
-                guard let free = end(.forward, stage + 1, forwardOrder[stage][index]) else { return false }
-                earliest = free
+            if part < schedule.parts - 1 {
+                if forwardCount[stage] >= channelCapacity {
+                    let oldest = leavingForward[stage][forwardCount[stage] - channelCapacity]
+                    guard let free = end(.forward, schedule.part(stage: stage, chunk: oldest.chunk) + 1, oldest.microBatch) else { return false }
+                    earliest = free
+                }
+                forwardCount[stage] += 1
             }
-            forwardCount[stage] += 1
             work = cost.forward
         case .recompute:
             work = cost.recompute
         case .backward:
-            let index = backwardCount[stage] - channelCapacity
-            if stage > 0, index >= 0 {
-                guard let free = end(.backward, stage - 1, backwardOrder[stage][index]) else { return false }
-                earliest = free
+            if part > 0 {
+                if backwardCount[stage] >= channelCapacity {
+                    let oldest = leavingBackward[stage][backwardCount[stage] - channelCapacity]
+                    guard let free = end(.backward, schedule.part(stage: stage, chunk: oldest.chunk) - 1, oldest.microBatch) else { return false }
+                    earliest = free
+                }
+                backwardCount[stage] += 1
             }
-            backwardCount[stage] += 1
-            work = cost.backward + (end(.recompute, stage, microBatch) == nil ? cost.recompute : 0)
+            work = (separateWeights[part].contains(microBatch) ? cost.inputGradient : cost.backward)
+                + (end(.recompute, part, microBatch) == nil ? cost.recompute : 0)
+        case .weightGradient:
+            work = cost.weightGradient
         }
         let start = max(clocks[stage], earliest)
         clocks[stage] = start + work
         switch action.kind {
-        case .forward, .recompute, .backward:
-            spans[stage].append(ScheduleSimulation.Span(kind: action.kind, microBatch: microBatch, start: start, end: clocks[stage]))
+        case .forward, .recompute, .backward, .weightGradient:
+            spans[stage].append(ScheduleSimulation.Span(kind: action.kind, microBatch: microBatch, chunk: action.chunk, start: start, end: clocks[stage]))
         case .receiveActivation, .sendActivation, .receiveGradient, .sendGradient: break
         }
         busy[stage] += work
-        ends[stage][action.kind]![microBatch] = clocks[stage]
+        ends[part][action.kind]![microBatch] = clocks[stage]
         positions[stage] += 1
         return true
     }

@@ -2,7 +2,7 @@ import LoRAMEngine
 
 /// `parallel.stages: auto`, `parallel.replicas: auto`: the grid for a job's ranks, by the memory of the machines that they run on.
 public struct GridChoice {
-    /// Ranks and machines of the job.
+    /// The ranks that compute, and their machines.
     public let nodes: NodeMap
     public let layers: Int
     /// Memory of each stage on a grid.
@@ -30,9 +30,11 @@ public struct GridChoice {
                 return false
             }
         }
+        let isDedicated = parallel.coordinator == .dedicated
         do {
             return try ParallelDims.resolve(
-                stages: parallel.stages.given, replicas: parallel.replicas.given, hasDedicatedCoordinator: false, worldSize: nodes.worldSize,
+                stages: parallel.stages.given, replicas: parallel.replicas.given, hasDedicatedCoordinator: isDedicated,
+                worldSize: nodes.worldSize + (isDedicated ? 1 : 0),
                 layers: layers, allowsReplicas: allowsReplicas, fits: fits)
         } catch {
             if let failure { throw failure }

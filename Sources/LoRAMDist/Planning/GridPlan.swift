@@ -6,7 +6,8 @@ import LoRAMEngine
 public struct GridPlan: Sendable {
     public struct Stage: Sendable {
         public let index: Int
-        public let range: StageRange
+        /// What it holds of the model: one run of layers a chunk.
+        public let ranges: [StageRange]
         /// Parameters of its weights; of a tied head that is a copy too.
         public let weightParameters: Int
         public let trainedParameters: Int
@@ -23,6 +24,13 @@ public struct GridPlan: Sendable {
         public let computeSeconds: Double
         /// Seconds of the all-reduce that no backward pass covers.
         public let exposedReduceSeconds: Double
+
+        /// `0-3, 8-11 + head`
+        public var layersText: String {
+            let layers = ranges.filter { !$0.layers.isEmpty }.map { "\($0.layers.lowerBound)-\($0.layers.upperBound - 1)" }
+            let ends = (ranges.contains(where: \.isFirst) ? " + embedding" : "") + (ranges.contains(where: \.isLast) ? " + head" : "")
+            return layers.joined(separator: ", ") + ends
+        }
     }
 
     public let layout: TrainingLayout
@@ -51,37 +59,37 @@ public struct GridPlan: Sendable {
         self.speed = speed
         let dims = layout.dims, config = layout.config, tokens = Double(layout.settings.microBatchTokens)
         let microBatches = layout.schedule.microBatchCount
-        let seconds = (0..<dims.stages).map { layout.cost.stage($0, of: layout.partition).scaled(by: tokens / speed.rankRate) }
+        let parts = (0..<layout.schedule.parts).map { layout.cost.stage($0, of: layout.partition).scaled(by: tokens / speed.rankRate) }
         let boundaryBytes = layout.boundaryCount * 4
         // The slowest boundary stands for all.
         let transfer = (0..<dims.stages - 1).map { stage in
             speed.seconds(bytes: Double(boundaryBytes), from: dims.rank(stage: stage, replica: 0), to: dims.rank(stage: stage + 1, replica: 0))
         }.max() ?? 0
-        simulation = try ScheduleSimulation(layout.schedule, costs: seconds, transfer: transfer)
+        simulation = try ScheduleSimulation(layout.schedule, costs: parts, transfer: transfer)
         bubble = simulation.bubble
 
-        let mean = seconds.reduce(LayerCost(), +).scaled(by: 1 / Double(dims.stages))
-        equalStagesBubble = try ScheduleSimulation(layout.schedule, costs: Array(repeating: mean, count: dims.stages)).bubble
+        let mean = parts.reduce(LayerCost(), +).scaled(by: 1 / Double(parts.count))
+        equalStagesBubble = try ScheduleSimulation(layout.schedule, costs: Array(repeating: mean, count: parts.count)).bubble
         equalLayersEfficiency = Self.equalLayersEfficiency(layout.cost, stages: dims.stages)
 
         var stages: [Stage] = [], end = 0.0
         for stage in 0..<dims.stages {
-            let range = layout.range(stage: stage), replicas = dims.replicas
+            let ranges = layout.ranges(stage: stage), replicas = dims.replicas
             let gradientBytes = layout.gradientCount(stage: stage) * 4
             let reduceBytes = 2 * (replicas - 1) * gradientBytes / replicas
             let reduceSeconds = speed.seconds(
                 bytes: Double(reduceBytes), from: dims.rank(stage: stage, replica: 0), to: dims.rank(stage: stage, replica: replicas - 1))
             // It starts while the last backward pass goes down the stage.
-            let exposed = max(0, reduceSeconds - seconds[stage].backward)
+            let exposed = max(0, reduceSeconds - parts[stage].backward)
             end = max(end, simulation.ends[stage] + exposed)
-            let trained = ModelStage.trainedTensors(config: config, range: range, training: layout.settings.training)
+            let trained = ranges.flatMap { ModelStage.trainedTensors(config: config, range: $0, training: layout.settings.training) }
             stages.append(
                 Stage(
-                    index: stage, range: range, weightParameters: Self.weightParameters(range, config),
+                    index: stage, ranges: ranges, weightParameters: ranges.reduce(0) { $0 + Self.weightParameters($1, config) },
                     trainedParameters: trained.reduce(0) { $0 + ($1.tiedTo == nil ? $1.shape.reduce(1, *) : 0) }, memory: memories[stage],
-                    slots: layout.schedule.slotCount(stage: stage),
-                    flops: layout.cost.stage(stage, of: layout.partition).total * tokens * Double(microBatches),
-                    boundaryBytes: microBatches * boundaryBytes * ((range.isLast ? 0 : 1) + (range.isFirst ? 0 : 1)),
+                    slots: simulation.peakStash[stage],
+                    flops: layout.cost(stage: stage).total * tokens * Double(microBatches),
+                    boundaryBytes: microBatches * boundaryBytes * ranges.reduce(0) { $0 + ($1.isLast ? 0 : 1) + ($1.isFirst ? 0 : 1) },
                     allReduceBytes: reduceBytes, computeSeconds: simulation.busy[stage], exposedReduceSeconds: exposed))
         }
         self.stages = stages

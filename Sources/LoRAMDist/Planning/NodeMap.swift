@@ -17,7 +17,8 @@ public struct NodeMap: Sendable, Equatable {
     }
 
     /// All ranks of `world` call this: the job's own nodes. Where ranks of a node see different limits the smallest counts.
-    public init(_ world: Communicator) throws {
+    /// - Parameter rankByteCount: of memory that each rank may plan with, if that is less than its share of the node.
+    public init(_ world: Communicator, rankByteCount: Int? = nil) throws {
         let node = try world.splitByNode()
         // The smallest of both, as the largest of their negatives.
         let leader = -(try node.allReduce(Int64(-world.rank), .max)), memory = -(try node.allReduce(Int64(-Machine.memoryByteCount), .max))
@@ -25,14 +26,23 @@ public struct NodeMap: Sendable, Equatable {
         let all: [Int64] = try world.allGather([leader, memory])
         let leaders = (0..<world.size).map { all[2 * $0] }, unique = Array(Set(leaders)).sorted()
         nodes = leaders.map { unique.firstIndex(of: $0)! }
-        memoryByteCounts = unique.map { Int(all[2 * Int($0) + 1]) }
+        memoryByteCounts = unique.map { leader in
+            let ranks = leaders.count { $0 == leader }
+            let given = rankByteCount.map { Int((Double($0 * ranks) / Self.usableFraction).rounded(.up)) } ?? .max
+            return min(Int(all[2 * Int(leader) + 1]), given)
+        }
+    }
+
+    /// A rank's share of its node's memory.
+    func usableByteCount(ofRank rank: Int) -> Int {
+        Int(Double(memoryByteCounts[nodes[rank]]) * Self.usableFraction) / nodes.count { $0 == nodes[rank] }
     }
 
     public var worldSize: Int { nodes.count }
 
     /// Bytes that a grid takes on each node. Frozen weights that are mapped count once for all replicas of a stage on the node.
     public func usage(_ dims: ParallelDims, _ memories: [StageMemory]) -> [Int] {
-        precondition(memories.count == dims.stages && dims.worldSize <= nodes.count)
+        precondition(memories.count == dims.stages && dims.computeRanks <= nodes.count)
         var usage = [Int](repeating: 0, count: memoryByteCounts.count)
         for stage in 0..<dims.stages {
             var lastNode = -1

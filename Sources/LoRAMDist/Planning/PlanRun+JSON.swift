@@ -21,6 +21,7 @@ extension PlanRun {
             "steps": .integer(recipe.alignment.schedule.steps), "tokens": .integer(alignmentTokens), "flops": .double(alignmentFlops),
             "seconds": .double(alignmentSeconds),
         ]
+        if let scoring { json["scoring"] = scoring.json }
         if let search {
             json["cluster"] = [
                 "nodes": .integer(search.cluster.nodes), "cores": .integer(search.cluster.cores),
@@ -69,8 +70,8 @@ extension GridPlan {
 extension GridPlan.Stage {
     var json: JSONValue {
         [
-            "stage": .integer(index), "first_layer": .integer(range.layers.lowerBound), "layers": .integer(range.layers.count),
-            "embedding": .bool(range.isFirst), "head": .bool(range.isLast), "weight_parameters": .integer(weightParameters),
+            "stage": .integer(index), "first_layer": .integer(ranges[0].layers.lowerBound), "layers": .integer(ranges.reduce(0) { $0 + $1.layers.count }),
+            "chunks": .integer(ranges.count), "embedding": .bool(ranges.contains(where: \.isFirst)), "head": .bool(ranges.contains(where: \.isLast)), "weight_parameters": .integer(weightParameters),
             "trained_parameters": .integer(trainedParameters), "weights_bytes": .integer(memory.frozen), "trained_bytes": .integer(memory.parameters),
             "optimizer_bytes": .integer(memory.moments), "gradient_bytes": .integer(memory.gradients), "activation_bytes": .integer(memory.activations),
             "scratch_bytes": .integer(memory.scratch), "message_bytes": .integer(memory.messages), "process_bytes": .integer(memory.process),

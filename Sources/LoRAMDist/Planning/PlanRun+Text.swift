@@ -42,7 +42,7 @@ extension PlanRun: CustomStringConvertible {
                     + "\(Formatting.seconds(alignmentSeconds)) on these ranks"
             ),
         ]
-        var parts = [block(lines), stageTable.text, block(after)]
+        var parts = [block(lines), stageTable.text, block(after + (scoring.map { [("scoring", $0.text)] } ?? []))]
         if let search, !search.alternatives.isEmpty { parts.append("alternatives\n" + Self.table(search).text) }
         return parts.joined(separator: "\n\n")
     }
@@ -52,10 +52,9 @@ extension PlanRun: CustomStringConvertible {
             "stage", "layers", "weights", "trained", "optimizer", "gradients", "activations", "scratch", "messages", "total", "sends", "all-reduce", "compute",
         ])
         for stage in grid.stages {
-            let layers = stage.range.layers, memory = stage.memory
-            let ends = (stage.range.isFirst ? " + embedding" : "") + (stage.range.isLast ? " + head" : "")
+            let memory = stage.memory
             table.add(
-                ["\(stage.index)", (layers.isEmpty ? "" : "\(layers.lowerBound)-\(layers.upperBound - 1)") + ends]
+                ["\(stage.index)", stage.layersText]
                     + [memory.frozen, memory.parameters, memory.moments, memory.gradients, memory.activations, memory.scratch, memory.messages, memory.total,
                         stage.boundaryBytes, stage.allReduceBytes].map { Formatting.bytes($0) }
                     + [Formatting.seconds(stage.computeSeconds)])

@@ -16,6 +16,10 @@ public struct PlanRun: Sendable {
         public var gigaflops: Double?
         /// GB/s between nodes; nil: 10 Gbit/s.
         public var bandwidth: Double?
+        /// Tokens to be scored with the whole model, layer by layer; nil: that is not planned.
+        public var scoredTokens: Int?
+        /// GB/s from the disk; nil: 1.
+        public var disk: Double?
 
         public init() {}
     }
@@ -30,6 +34,8 @@ public struct PlanRun: Sendable {
     /// Operations of the recipe's whole alignment.
     public let alignmentFlops: Double
     public let alignmentTokens: Int
+    /// Where tokens to be scored were given.
+    public let scoring: StreamedPlan?
 
     /// - Throws: errors of the recipe, the model's files, the pruning and the grid; `PlanError`.
     public init(_ recipe: Recipe, _ options: Options) throws {
@@ -72,6 +78,23 @@ public struct PlanRun: Sendable {
         alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps
         let cost = TrainingLayout.cost(config, TrainingSettings(recipe: recipe, phase: .align, tied: config.tiesWordEmbeddings))
         alignmentFlops = cost.total.total * Double(alignmentTokens)
+        scoring = try Self.scoring(recipe, options, model.original, length: settings.data.length, cores: cores)
+    }
+
+    private static func scoring(
+        _ recipe: Recipe, _ options: Options, _ config: LlamaConfig, length: Int, cores: Int
+    ) throws -> StreamedPlan? {
+        guard let tokens = options.scoredTokens else { return nil }
+        // `evaluate` computes plain weights in f32.
+        let rate = try options.gigaflops
+            ?? PlanSpeed.measureGigaflopsPerCore(compute: .f32, recomputation: .none, quantizes: false, threads: Machine.availableProcessorCount)
+        let length = min(length, config.maxPositionCount)
+        let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
+        return try StreamedPlan(
+            config: config, lora: recipe.lora.config(tied: config.tiesWordEmbeddings), weights: WeightBytes(),
+            capacity: StageCapacity(tokens: recipe.batch.micro * length, positions: length), tokens: tokens, kernels: try ComputeKernels(type: .f32),
+            workers: cores, memoryByteCount: Int(Double(memory) * NodeMap.usableFraction), rate: rate * 1e9 * Double(cores),
+            disk: options.disk.map { $0 * 1e9 })
     }
 }
 
@@ -89,6 +112,8 @@ extension PlanRun.Options {
         try require("memory", memory, 0.001...1e6)
         try require("gflops", gigaflops, 0.001...1e6)
         try require("bandwidth", bandwidth, 0.001...1e6)
-        if nodes == nil, memory != nil { throw PlanError.badArgument(name: "memory", expected: "--nodes beside it", found: "none") }
+        try require("disk", disk, 0.001...1e6)
+        try require("score-tokens", scoredTokens.map(Double.init), 1...1e12)
+        if nodes == nil, memory != nil, scoredTokens == nil { throw PlanError.badArgument(name: "memory", expected: "--nodes beside it", found: "none") }
     }
 }

@@ -29,14 +29,16 @@ public struct TrainingLayout: Sendable {
             globalBatch: settings.batch.global, microBatch: settings.batch.micro, requestedGroups: settings.parallel.groups,
             replicas: dims.replicas, mode: settings.parallel.reduction == .fast ? .fast : .reproducible)
         cost = Self.cost(config, settings)
-        partition = try cost.partition(stages: dims.stages)
+        let chunks = settings.scheduleKind == .interleaved && dims.stages > 1 ? settings.parallel.chunks : 1
+        partition = try cost.partition(stages: dims.stages * chunks)
         let count = groups.microBatches(replica: replica).count
-        guard count <= Self.maxActionCount / 6 / dims.stages else {
-            throw PlanError.tooLarge(what: "micro-batches of a step", found: Double(count), limit: Double(Self.maxActionCount / 6 / dims.stages))
+        guard count <= Self.maxActionCount / 8 / partition.stages else {
+            throw PlanError.tooLarge(what: "micro-batches of a step", found: Double(count), limit: Double(Self.maxActionCount / 8 / partition.stages))
         }
         schedule = Schedule.training(
-            settings.parallel.pipeline == .gpipe ? .gpipe : .oneForwardOneBackward, stages: dims.stages, microBatchCount: count,
-            recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full)
+            settings.scheduleKind, stages: dims.stages, microBatchCount: count,
+            recomputeAhead: settings.parallel.recomputeAhead && settings.recomputation == .full,
+            groupSize: groups.mode == .reproducible ? groups.microBatchesPerGroup : nil, chunks: chunks)
         // Some ten buffers of the widest dimension for each layer and slot: within this, counts of bytes do not overflow.
         let widest = config.layers.reduce(config.hiddenSize) { max($0, max($1.intermediateSize, $1.headCount * config.headDim)) }
         let bytes = 64 * Double(settings.microBatchTokens) * Double(widest) * Double(config.layerCount + 1) * Double(count)
@@ -53,14 +55,22 @@ public struct TrainingLayout: Sendable {
         return ModelCost(config: config, training: training, contextLength: settings.data.length, recompute: settings.recomputation == .full)
     }
 
-    public func range(stage: Int) -> StageRange {
-        StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1)
+    public func range(stage: Int, chunk: Int = 0) -> StageRange { partition.range(stage: schedule.part(stage: stage, chunk: chunk)) }
+
+    /// Of each chunk of a stage.
+    public func ranges(stage: Int) -> [StageRange] { (0..<schedule.chunks).map { range(stage: stage, chunk: $0) } }
+
+    public func capacity(stage: Int, chunk: Int = 0) -> StageCapacity {
+        StageCapacity(
+            tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, schedule.slotCount(stage: stage, chunk: chunk)),
+            recomputation: settings.recomputation,
+            recomputesAhead: schedule.actions[stage].contains { $0.kind == .recompute && $0.chunk == chunk },
+            weightSlots: schedule.weightSlotCount(stage: stage))
     }
 
-    public func capacity(stage: Int) -> StageCapacity {
-        StageCapacity(
-            tokens: settings.microBatchTokens, positions: settings.data.length, slots: max(1, schedule.slotCount(stage: stage)),
-            recomputation: settings.recomputation, recomputesAhead: schedule.actions[stage].contains { $0.kind == .recompute })
+    /// Operations per token of all of a stage's chunks.
+    public func cost(stage: Int) -> LayerCost {
+        (0..<schedule.chunks).reduce(LayerCost()) { $0 + cost.stage(schedule.part(stage: stage, chunk: $1), of: partition) }
     }
 
     /// Floats of a message between stages at most.
@@ -72,17 +82,23 @@ public struct TrainingLayout: Sendable {
     ///   - sharesFrozen: ranks of a node that hold the stage have its frozen weights once.
     ///   - workers: compute threads of a rank.
     public func memory(stage: Int, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> StageMemory {
-        let range = range(stage: stage)
-        var memory = StageMemory(
-            config: config, range: range, training: settings.training, capacity: capacity(stage: stage), weights: weights, sharesFrozen: sharesFrozen,
-            kernels: kernels, workers: workers)
-        let count = gradientCount(stage: stage)
-        memory.gradients =
-            GroupAccumulator.byteCount(count: count, groupCount: groups.groupsPerReplica)
-            + (groups.mode == .reproducible
-                ? ReproducibleReducer.byteCount(replicas: dims.replicas, maxBucketCount: min(count, GradientExchange.defaultBucketCount)) : 0)
+        var sum: StageMemory?
+        for (chunk, range) in ranges(stage: stage).enumerated() {
+            var part = StageMemory(
+                config: config, range: range, training: settings.training, capacity: capacity(stage: stage, chunk: chunk), weights: weights,
+                sharesFrozen: sharesFrozen, kernels: kernels, workers: workers, trainedType: settings.trainedType(kernels))
+            let parameters = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: settings.training))
+            let shards = ShardPlan(parameters, of: settings.training, groups)
+            part.moments = OptimizerShard.byteCount(elements: shards.largestShardCount, weights: settings.trainedType(kernels))
+            part.gradients =
+                GroupAccumulator.byteCount(count: parameters.count, groupCount: groups.groupsPerReplica)
+                + (groups.mode == .reproducible
+                    ? ReproducibleReducer.byteCount(replicas: dims.replicas, maxBucketCount: shards.maxBucketCount, cuts: shards.cuts) : 0)
+            sum = sum.map { $0.adding(part) } ?? part
+        }
+        guard var memory = sum else { preconditionFailure("a stage has a chunk") }
         memory.messages = schedule.messageBufferCount(stage: stage) * boundaryCount * 4
-        if config.tiesWordEmbeddings, settings.training.isDense, dims.stages > 1, range.isFirst || range.isLast {
+        if config.tiesWordEmbeddings, settings.training.isDense, dims.stages > 1, ranges(stage: stage).contains(where: { $0.isFirst || $0.isLast }) {
             memory.messages += config.vocabularySize * config.hiddenSize * 4
         }
         return memory
@@ -90,7 +106,7 @@ public struct TrainingLayout: Sendable {
 
     /// Floats of a stage's gradient.
     public func gradientCount(stage: Int) -> Int {
-        StageMemory.gradientCount(config: config, range: range(stage: stage), training: settings.training)
+        ranges(stage: stage).reduce(0) { $0 + StageMemory.gradientCount(config: config, range: $1, training: settings.training) }
     }
 
     /// Memory of each stage, in order.

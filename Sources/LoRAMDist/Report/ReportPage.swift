@@ -68,14 +68,14 @@ public struct ReportPage: Sendable {
         let dims = plan.layout.dims
         let caption = "\(run.name): \(dims.stages) stages x \(dims.replicas) replicas, bubble \(Formatting.fixed(plan.bubble * 100, decimals: 1)) %, as planned"
         let rows = plan.stages.map { stage -> [String] in
-            let layers = stage.range.layers, memory = stage.memory
+            let memory = stage.memory
             return [
-                "\(stage.index)", (layers.isEmpty ? "" : "\(layers.lowerBound)-\(layers.upperBound - 1)") + (stage.range.isLast ? " + head" : ""),
+                "\(stage.index)", stage.layersText,
             ] + [memory.frozen, memory.parameters + memory.moments + memory.gradients, memory.activations, memory.scratch + memory.messages + memory.process, memory.total]
                 .map { Formatting.bytes($0) }
         }
         let table = Self.table(["stage", "layers", "frozen weights", "trained, optimizer, gradients", "activations", "other", "memory of a rank"], rows)
-        let key = [("F", "forward"), ("R", "recompute"), ("B", "backward"), ("idle", "waits")].map { "<li><span class=\"swatch \($0)\"></span>\($1)</li>" }
+        let key = [("F", "forward"), ("R", "recompute"), ("B", "backward"), ("W", "weight gradients"), ("idle", "waits")].map { "<li><span class=\"swatch \($0)\"></span>\($1)</li>" }
         return "<h3>\(Markup.escaped(caption))</h3><ul class=\"legend\">\(key.joined())</ul><div class=\"wide\">\(TimelineChart(plan: plan).svg)</div>\(table)"
     }
 
@@ -86,7 +86,7 @@ public struct ReportPage: Sendable {
     }
 
     private static let style = """
-        :root{color-scheme:light dark;--text:#1b1f24;--soft:#5b6470;--page:#fff;--line:#d9dee4;--idle:#edf0f3;--c0:#1565c0;--c1:#c2410c;--c2:#15803d;--c3:#7e22ce;--c4:#b91c1c;--c5:#0e7490;--F:#4f8fd6;--R:#c9a227;--B:#3f9f64}
+        :root{color-scheme:light dark;--text:#1b1f24;--soft:#5b6470;--page:#fff;--line:#d9dee4;--idle:#edf0f3;--c0:#1565c0;--c1:#c2410c;--c2:#15803d;--c3:#7e22ce;--c4:#b91c1c;--c5:#0e7490;--F:#4f8fd6;--R:#c9a227;--B:#3f9f64;--W:#9a7fd1}
         @media(prefers-color-scheme:dark){:root{--text:#e4e8ed;--soft:#9aa5b1;--page:#14171b;--line:#333a42;--idle:#22272d;--c0:#6cb0f5;--c1:#fb923c;--c2:#5fd08a;--c3:#c792f5;--c4:#f87171;--c5:#52c7dd}}
         *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--text);font:15px/1.5 system-ui,sans-serif}
         main{max-width:1200px;margin:0 auto;padding:24px 20px 60px}h1{font-size:26px;margin:0 0 12px;overflow-wrap:anywhere}h2{font-size:20px;margin:36px 0 12px}h3{font-size:16px;margin:28px 0 8px;overflow-wrap:anywhere}
@@ -97,5 +97,5 @@ public struct ReportPage: Sendable {
         @media(max-width:600px){main{padding:16px 14px 40px}.charts svg text{font-size:17px}.timeline{min-width:680px}}
         .legend{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;padding:0;margin:0 0 10px}.swatch{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px}
         """ + (0..<colourCount).map { "polyline.run\($0){stroke:var(--c\($0))}circle.run\($0){fill:var(--c\($0))}.swatch.run\($0){background:var(--c\($0))}" }.joined()
-        + ["F", "R", "B", "idle"].map { "rect.\($0){fill:var(--\($0))}.swatch.\($0){background:var(--\($0))}" }.joined()
+        + ["F", "R", "B", "W", "idle"].map { "rect.\($0){fill:var(--\($0))}.swatch.\($0){background:var(--\($0))}" }.joined()
 }

@@ -1,3 +1,5 @@
+import LoRAMEngine
+
 /// A cut of a model's layers into contiguous stages such that the most expensive stage is as cheap as possible.
 ///
 /// The embedding goes with the first layer. The head closes the last stage and may be all of it (its layer range is then empty):
@@ -9,6 +11,10 @@ public struct Partition: Sendable, Equatable {
     public let costs: [Double]
 
     public var stages: Int { layers.count }
+
+    public func range(stage: Int) -> StageRange {
+        StageRange(layers: layers[stage], isFirst: stage == 0, isLast: stage == stages - 1)
+    }
     public var largestCost: Double { costs.max() ?? 0 }
     /// Mean cost over largest cost: the share of time that the stages compute if the schedule had no bubble.
     public var efficiency: Double {

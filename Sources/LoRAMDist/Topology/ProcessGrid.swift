@@ -1,10 +1,9 @@
 /// The communicators of a job's grid, as seen from this rank.
 ///
-/// A rank that computes belongs to its pipeline (same replica, all stages; rank there = stage), to its replica group (same stage,
-/// all replicas; rank there = replica) and to the training group (all ranks that compute). A dedicated coordinator belongs to
-/// none of them.
+/// A rank belongs to its pipeline (same replica, all stages; rank there = stage), to its replica group (same stage, all replicas; rank
+/// there = replica) and to the training group (all ranks of the grid).
 public struct ProcessGrid {
-    /// What a rank that computes has.
+    /// A rank's place, and its groups.
     public struct Seat {
         public let position: ParallelDims.Position
         public let pipeline: Communicator
@@ -13,32 +12,24 @@ public struct ProcessGrid {
     }
 
     public let dims: ParallelDims
-    public let world: Communicator
-    /// nil on a dedicated coordinator.
-    public let seat: Seat?
+    public let seat: Seat
 
-    /// All ranks of `world` call this with the same `dims`. Throws `TopologyError` if the sizes differ, `MPIError` otherwise.
+    /// All ranks of `world`, those that compute, call this with the same `dims`. Throws `TopologyError` if the sizes differ, `MPIError`
+    /// otherwise.
     public init(dims: ParallelDims, world: Communicator) throws {
-        try dims.validate(worldSize: world.size)
+        try dims.validate(worldSize: world.size + (dims.hasDedicatedCoordinator ? 1 : 0))
         self.dims = dims
-        self.world = world
-        let position = dims.position(ofRank: world.rank)
-        let training = try world.split(color: position.map { _ in 0 }, key: world.rank)
-        let pipeline = try world.split(color: position?.replica, key: position?.stage ?? 0)
-        let replicas = try world.split(color: position?.stage, key: position?.replica ?? 0)
-        guard let position, let training, let pipeline, let replicas else {
-            seat = nil
-            return
-        }
+        guard let position = dims.position(ofRank: world.rank), let training = try world.split(color: 0, key: world.rank),
+            let pipeline = try world.split(color: position.replica, key: position.stage),
+            let replicas = try world.split(color: position.stage, key: position.replica)
+        else { preconditionFailure("every rank of the grid has a seat") }
         seat = Seat(position: position, pipeline: pipeline, replicas: replicas, training: training)
     }
 
-    public var isCoordinator: Bool { world.rank == dims.coordinatorRank }
-
     /// All ranks call this, when the last operation on the grid's groups is done.
     public func free() throws {
-        try seat?.replicas.free()
-        try seat?.pipeline.free()
-        try seat?.training.free()
+        try seat.replicas.free()
+        try seat.pipeline.free()
+        try seat.training.free()
     }
 }

@@ -1,7 +1,7 @@
 import LoRAMEngine
 
 /// A step of `run`, in order. Recovery and merging belong to `train`, which ends with them.
-public enum WorkflowPhase: String, CaseIterable, Sendable {
+public enum WorkflowPhase: String, CaseIterable, Codable, Sendable {
     case prune, align, quantize, train, evaluate
 
     /// Whether a recipe asks for it.

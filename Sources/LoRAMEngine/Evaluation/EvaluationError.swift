@@ -6,6 +6,10 @@ public enum EvaluationError: DiagnosedError, Equatable {
     /// A question whose scored text alone is longer than the window.
     case answerTooLong(path: String, question: Int, tokens: Int, window: Int)
     case needsTokenizer(model: String)
+    /// Streamed scoring needs this for two layers and what it computes with.
+    case exceedsMemory(needed: Int, limit: Int)
+    /// Streaming spreads texts over ranks, not layers.
+    case streamsWithStages(found: Int)
 
     public var description: String {
         switch self {
@@ -16,12 +20,17 @@ public enum EvaluationError: DiagnosedError, Equatable {
         case .answerTooLong(let path, let question, let tokens, let window):
             "\(path): expected answers of at most \(window) tokens, found \(tokens) in question \(question); raise --length"
         case .needsTokenizer(let model): "cannot score tasks with \(model): expected a tokenizer beside it, found none; put tokenizer.json or tokenizer.model there"
+        case .exceedsMemory(let needed, let limit):
+            "too little memory to score layer by layer: expected \(Formatting.bytes(needed)) for two layers and their buffers, found \(Formatting.bytes(limit)); "
+                + "lower batch.micro or --length, or raise --memory"
+        case .streamsWithStages(let found):
+            "--stream: expected parallel.stages auto or 1, since every rank reads all layers for its share of the texts, found \(found); leave one of them out"
         }
     }
 
     public var exitCode: ExitStatus {
         switch self {
-        case .unknownTask, .nothingToScore: .usage
+        case .unknownTask, .nothingToScore, .exceedsMemory, .streamsWithStages: .usage
         case .tooFewExamples, .answerTooLong, .needsTokenizer: .badInput
         }
     }

@@ -54,8 +54,12 @@ public enum Machine {
     /// Processors that are on line in this machine.
     public static var onlineProcessorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
-    /// Largest resident set of this process so far, MiB.
+    /// Largest resident set of this program so far, MiB.
     public static var peakResidentMiB: Double {
+        // getrusage also counts what the process held before exec: where it was spawned, its parent's memory.
+        let status = (try? FileSystem.read("/proc/self/status", limit: 1 << 16)) ?? []
+        let fields = String(decoding: status, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix("VmHWM:") }?.split(whereSeparator: \.isWhitespace)
+        if let fields, fields.count == 3, let kibibytes = Double(fields[1]) { return kibibytes / 1024 }
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return Double(usage.ru_maxrss) / 1024

@@ -79,7 +79,9 @@ struct Linear {
         _ step: StepContext, dx_NI: UnsafeMutablePointer<Float>?, accumulate: Bool, dy_NO: UnsafePointer<Float>, x_NI: UnsafePointer<Float>,
         hidden_NR: UnsafePointer<Float>, hiddenGradient_NR: UnsafeMutablePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>
     ) {
-        if let offset = weightGradientOffset {
+        if let offset = weightGradientOffset, let (store, layer) = step.deferral {
+            store.keep(step.pool, gradientOffset: offset, layer: layer, dy_NO: dy_NO, x_NI: x_NI, outputs: outCount, inputs: inCount)
+        } else if let offset = weightGradientOffset {
             step.products.weightGradient(step.gradients + offset, dy_NO, x_NI, rows: rowCount, outputs: outCount, inputs: inCount)
         }
         if let lowRank = plainLowRank { lowRankGradients(step, lowRank, dy_NO, x_NI, hidden_NR, hiddenGradient_NR, rowCount, rowKeys) }

@@ -11,11 +11,13 @@ public final class ModelStage {
     public let capacity: StageCapacity
     /// Trained (or adapter) tensors of this stage.
     public let layout: ParameterLayout
-    /// Their values, laid out as `layout`.
-    public let parameters: UnsafeMutablePointer<Float>
+    /// Their values.
+    public var trainedWeights: TrainedWeights { weights.weights }
+    /// Their values, laid out as `layout`, where they are held in f32.
+    public var parameters: UnsafeMutablePointer<Float> { weights.weights.floats }
     /// Where the next backward adds gradients, laid out as `layout`. Set before the first backward.
     public var gradients: UnsafeMutablePointer<Float>? {
-        didSet { step.gradients = gradients ?? parameters }
+        didSet { if let gradients { step.gradients = gradients } }
     }
     /// Bytes of frozen weights, and of everything else (parameters, activations, scratch).
     public let frozenByteCount: Int
@@ -24,7 +26,7 @@ public final class ModelStage {
     /// Of a non-structurally pruned model, where they take part.
     let masks: StageMasks?
     private let pool: ThreadPool
-    private let weights: StageWeights
+    let weights: StageWeights
     private let workArena: Arena
     private(set) var step: StepContext
     let embedding_VD: WeightMatrix?
@@ -33,6 +35,7 @@ public final class ModelStage {
     let head: OutputHead?
     private let batches: [BatchState]
     private let store: ActivationStore
+    private let deferrals: [WeightDeferral]
     private let scratch: BackwardScratch?
     private let gradientStream: UnsafeMutablePointer<Float>?
     private var recomputedSlot: Int?
@@ -43,13 +46,27 @@ public final class ModelStage {
     /// Loads the stage's weights from `source`, tensor by tensor.
     ///
     /// LoRA factors start at zero: `initialize` or `loadParameters` gives them values. Dense parameters start as the source's.
-    /// - Parameter masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
+    /// - Parameters:
+    ///   - trainedType: in which dense parameters are held: f32, or bf16 where an optimizer has masters of them.
+    ///   - masks: multiply the adapter's products (`StageMasks`); on a stage whose weights are trained, see `maskGradients`.
     /// - Throws: what `source` throws for missing, misshapen or non-finite tensors; `MemoryError`.
-    public init(
+    public convenience init(
         source: any TensorSource, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool, kernels: ComputeKernels,
-        storage: WeightStorage = WeightStorage(), seed: UInt64 = 0, masks: PruningMasks? = nil
+        storage: WeightStorage = WeightStorage(), trainedType: DType = .f32, seed: UInt64 = 0, masks: PruningMasks? = nil
     ) throws {
-        let config = source.config
+        let weights = try StageWeights(
+            source: source, range: range, training: training, trainedType: trainedType, storage: storage, pool: pool)
+        try self.init(
+            config: source.config, weights: weights, range: range, training: training, capacity: capacity, pool: pool, kernels: kernels, seed: seed,
+            masks: masks)
+    }
+
+    /// A stage of weights that have been loaded.
+    /// - Parameter arena: memory for its buffers that other stages use at other times, as large as `StageBuffers` says; nil: of its own.
+    init(
+        config: LlamaConfig, weights: StageWeights, range: StageRange, training: Training, capacity: StageCapacity, pool: ThreadPool,
+        kernels: ComputeKernels, seed: UInt64 = 0, masks: PruningMasks? = nil, arena sharedArena: Arena? = nil
+    ) throws {
         self.config = config
         self.range = range
         self.training = training
@@ -57,23 +74,22 @@ public final class ModelStage {
         self.pool = pool
         let stageMasks = try masks.map { try StageMasks($0, range: range) }
         self.masks = stageMasks
-
-        let weights = try StageWeights(source: source, range: range, training: training, storage: storage, pool: pool)
         self.weights = weights
         layout = weights.layout
-        parameters = weights.parameters
         frozenByteCount = weights.frozen.byteCount
 
         let buffers = StageBuffers(
             config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: pool.threadCount,
             hasMaskedProducts: masks != nil && training.lora != nil)
-        let arena = try Arena(buffers.arena)
+        let arena = try sharedArena ?? Arena(buffers.arena)
+        precondition(arena.byteCount >= buffers.arena.byteCount, "buffers of a smaller stage")
         workArena = arena
-        workingByteCount = buffers.arena.byteCount + weights.parameterArena.byteCount
+        workingByteCount = buffers.arena.byteCount + weights.weights.byteCount
 
         batches = buffers.batches.map { BatchState(arena, $0, capacity: capacity.tokens) }
         store = ActivationStore(
             buffers.activations, arena, range.layers.map { config.layers[$0] }, config: config, recomputation: capacity.recomputation)
+        deferrals = buffers.deferrals.bind(arena)
         scratch = buffers.backward?.bind(arena)
         gradientStream = buffers.gradientStream.map { arena.pointer($0) }
         dropout = training.isTraining ? DropoutRate(probability: training.lora?.dropout ?? 0) : nil
@@ -82,7 +98,7 @@ public final class ModelStage {
             workspaceByteCount: buffers.products.byteCount)
         step = StepContext(
             pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount,
-            dropout: dropout, gradients: weights.parameters, masked: buffers.masked?.bind(arena))
+            dropout: dropout, gradients: arena.pointer(buffers.workerScratch), masked: buffers.masked?.bind(arena))
 
         let rotary = try RotaryTable(config.rope, headDim: config.headDim, positionCount: capacity.positions)
         let epsilon = Float(config.rmsNormEpsilon)
@@ -162,11 +178,14 @@ public final class ModelStage {
     /// - Parameters:
     ///   - outputGradient: [N, D] from the next stage; nil on the last, which starts from its own loss.
     ///   - inputGradient: [N, D] for the stage before; nil on the first.
+    ///   - weightSlot: keeps what the gradients of the layers' weights need, for `weightGradients`, instead of adding them; then nothing is
+    ///     complete before that.
     ///   - finished: called as the pass goes down the stage: gradients at or behind this offset of the layout are complete.
     /// - Returns: the summed loss on the last stage, else 0.
     @discardableResult
     public func backward(
-        slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?, finished: ((_ offset: Int) throws -> Void)? = nil
+        slot: Int, weightSlot: Int? = nil, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?,
+        finished: ((_ offset: Int) throws -> Void)? = nil
     ) rethrows -> Double {
         guard let scratch, let gradientStream else { preconditionFailure("backward on a stage that was made for evaluation") }
         let batch = batches[slot], count = batch.tokenCount * config.hiddenSize
@@ -178,6 +197,8 @@ public final class ModelStage {
             RowKernels.copy(pool, dx, outputGradient, count: count)
         }
         try finished?(firstOffsets[layers.count])
+        var context = step
+        if let weightSlot { deferrals[weightSlot].begin(rows: batch.tokenCount) }
         let needsInputGradient = inputGradient != nil || embeddingGradientOffset != nil
         for index in layers.indices.reversed() {
             let kept = store.activations(slot: slot, layer: index)
@@ -188,8 +209,9 @@ public final class ModelStage {
                 store.restore(pool, slot: slot, layer: index, tokens: batch.tokenCount)
                 if store.derivesAgain { layers[index].recomputeElementwise(step, batch, kept, x_ND: x) }
             }
+            if let weightSlot { context.deferral = (deferrals[weightSlot], index) }
             layers[index].backward(
-                step, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
+                context, batch, kept, scratch, dx_ND: dx, x_ND: x, needsInputGradient: needsInputGradient || index > 0)
             try finished?(firstOffsets[index])
         }
         if recomputedSlot == slot { recomputedSlot = nil }
@@ -198,6 +220,12 @@ public final class ModelStage {
                 pool, dtable_VD: step.gradients + embeddingGradientOffset, dx_ND: dx, ids_N: batch.tokenIDs_N, N: batch.tokenCount, D: config.hiddenSize)
         }
         return loss
+    }
+
+    /// Adds the gradients of the layers' weights that `backward` left in a weight slot. `finished`: see there.
+    public func weightGradients(weightSlot: Int, finished: ((_ offset: Int) throws -> Void)? = nil) rethrows {
+        try finished?(firstOffsets[layers.count])
+        try deferrals[weightSlot].run(step) { try finished?(firstOffsets[$0]) }
     }
 
     // MARK: - Evaluation, on the last stage after `forward`

@@ -4,6 +4,7 @@
 struct StageBuffers {
     let batches: [BatchState.Layout]
     let activations: ActivationStore.Layout
+    let deferrals: WeightDeferral.Layout
     let backward: BackwardScratch.Layout?
     let gradientStream: ArenaLayout.Slice?
     let head: OutputHead.Buffers.Layout?
@@ -28,6 +29,7 @@ struct StageBuffers {
         batches = (0..<capacity.slots).map { _ in BatchState.Layout(&work, capacity: N) }
         activations = ActivationStore.Layout(
             &work, geometries, config: config, capacity: capacity, compute: kernels.type, rank: rank, forwardOnly: forwardOnly)
+        deferrals = WeightDeferral.Layout(&work, geometries, config: config, capacity: capacity, compute: kernels.type)
         activationByteCount = work.byteCount
         backward = forwardOnly ? nil : BackwardScratch.Layout(&work, geometries, config: config, tokens: N, rank: rank)
         gradientStream = forwardOnly ? nil : work.reserve(N * D)

@@ -64,13 +64,18 @@ public struct StageCapacity: Sendable, Equatable {
     public var recomputation: Recomputation
     /// Whether a whole micro-batch may be recomputed before its gradient arrives: all layers' activations exist at once.
     public var recomputesAhead: Bool
+    /// Micro-batches whose weight gradients wait at once to be made.
+    public var weightSlots: Int
 
-    public init(tokens: Int, positions: Int, slots: Int = 1, recomputation: Recomputation = .full, recomputesAhead: Bool = false) {
+    public init(
+        tokens: Int, positions: Int, slots: Int = 1, recomputation: Recomputation = .full, recomputesAhead: Bool = false, weightSlots: Int = 0
+    ) {
         self.tokens = tokens
         self.positions = positions
         self.slots = slots
         self.recomputation = recomputation
         self.recomputesAhead = recomputesAhead
+        self.weightSlots = weightSlots
     }
 }
 

@@ -1,39 +1,43 @@
-/// A stage's weights in memory: frozen matrices where `FrozenWeights` put them, trained ones (f32) in the parameter buffer.
+/// A stage's weights in memory: frozen matrices where `FrozenWeights` put them, trained ones in `TrainedWeights`.
 struct StageWeights {
     let frozen: FrozenWeights
-    let parameterArena: Arena
+    let weights: TrainedWeights
     let layout: ParameterLayout
-    let parameters: UnsafeMutablePointer<Float>
     private let trained: [String: ParameterLayout.Tensor]
 
-    init(source: any TensorSource, range: StageRange, training: Training, storage: WeightStorage, pool: ThreadPool) throws {
+    init(source: any TensorSource, range: StageRange, training: Training, trainedType: DType, storage: WeightStorage, pool: ThreadPool) throws {
         let config = source.config
         let names = Self.weights(of: range, config)
         layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
-        var parameterLayout = ArenaLayout()
-        let slice = parameterLayout.reserve(layout.count)
-        parameterArena = try Arena(parameterLayout)
-        parameters = parameterArena.pointer(slice)
+        let weights = try TrainedWeights(layout, dtype: trainedType)
+        self.weights = weights
         trained = Dictionary(uniqueKeysWithValues: layout.tensors.map { ($0.name, $0) })
         for (name, shape) in names {
             guard let tensor = trained[name] else { continue }
-            try source.copyFloats(tensor.tiedTo ?? name, shape: shape, rows: nil, into: parameters + tensor.offset)
+            try source.readFloats(tensor.tiedTo ?? name, shape: shape, elements: 0..<tensor.count) {
+                weights.store($0, at: tensor.offset + $1.lowerBound..<tensor.offset + $1.upperBound, pool: pool)
+            }
         }
+        weights.refreshGains()
         frozen = try FrozenWeights(
             source: source, tensors: names.filter { !Self.isTrained($0.name, training, config) }, storage: storage, pool: pool)
     }
 
+    /// Sets the trained tensors, which are LoRA factors, from an adapter.
+    ///
+    /// - Throws: `AdapterError` for a missing tensor or another shape.
+    func fill(from adapter: Adapter) throws {
+        for tensor in layout.tensors { try adapter.copyFloats(tensor.name, shape: tensor.shape, into: weights.floats + tensor.offset) }
+    }
+
     /// A norm's gain.
     func vector(_ name: String) -> UnsafePointer<Float> {
-        if let tensor = trained[name] { return UnsafePointer(parameters + tensor.offset) }
+        if let tensor = trained[name] { return weights.vector(tensor) }
         return frozen.vector(name)
     }
 
     func matrix(_ name: String) -> WeightMatrix {
-        if let tensor = trained[name] {
-            return WeightMatrix(f32: UnsafePointer(parameters + tensor.offset), rows: tensor.shape[0], columns: tensor.shape[1])
-        }
-        return frozen.matrix(name)
+        trained[name].map(weights.matrix) ?? frozen.matrix(name)
     }
 
     func gradientOffset(_ name: String) -> Int? { trained[name]?.offset }
@@ -44,7 +48,7 @@ struct StageWeights {
         if let lora = training.lora, lora.targets.contains(site) {
             let a = trained[AdapterName.a(site, layer: layer)]!.offset, b = trained[AdapterName.b(site, layer: layer)]!.offset
             lowRank = Linear.LowRank(
-                rank: lora.rank, scale: lora.scale, a_RI: UnsafePointer(parameters + a), b_OR: UnsafePointer(parameters + b), aGradientOffset: a,
+                rank: lora.rank, scale: lora.scale, a_RI: UnsafePointer(weights.floats + a), b_OR: UnsafePointer(weights.floats + b), aGradientOffset: a,
                 bGradientOffset: b, dropoutKey: DropoutRate.key(seed: seed, layer: layer, site: site), mask: site == .lmHead ? nil : masks?.bits(site, layer: layer))
         }
         return Linear(weight_OI: matrix(name), weightGradientOffset: gradientOffset(name), lowRank: lowRank)

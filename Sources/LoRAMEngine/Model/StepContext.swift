@@ -7,6 +7,8 @@ struct StepContext {
     let scratchCount: Int
     /// Nil when evaluating or when the dropout probability is 0.
     var dropout: DropoutRate?
+    /// Where weight gradients' operands are kept, with the layer that they belong to, instead of making the products; nil: made at once.
+    var deferral: (store: WeightDeferral, layer: Int)? = nil
     /// Gradient buffer that this micro-batch adds to, laid out as the stage's `ParameterLayout`.
     var gradients: UnsafeMutablePointer<Float>
     /// Of masked low-rank products; nil on a stage without.

@@ -4,9 +4,9 @@ public struct StageMemory: Sendable, Equatable {
     public var frozen: Int
     /// Whether the ranks of a node that hold the stage have them once: mapped files in the page cache, or shared memory.
     public var sharesFrozen: Bool
-    /// Trained values in f32: LoRA factors, or the weights themselves.
+    /// Trained values: LoRA factors in f32, or the weights themselves.
     public var parameters: Int
-    /// AdamW's two moments.
+    /// AdamW's two moments, and f32 masters where the weights are bf16.
     public var moments: Int
     /// Gradient groups and what a reduction receives.
     public var gradients: Int
@@ -28,15 +28,28 @@ public struct StageMemory: Sendable, Equatable {
 }
 
 extension StageMemory {
+    /// Of a rank that holds another part of the model too.
+    public func adding(_ other: StageMemory) -> StageMemory {
+        var sum = self
+        sum.frozen += other.frozen
+        sum.parameters += other.parameters
+        sum.moments += other.moments
+        sum.gradients += other.gradients
+        sum.activations += other.activations
+        sum.scratch += other.scratch
+        return sum
+    }
+
     /// What `ModelStage` alone allocates, with AdamW's moments if it trains; gradients and messages are the trainer's.
     ///
     /// - Parameters:
     ///   - kernels: whose workspace is counted.
     ///   - workers: compute threads.
+    ///   - trainedType: see `ModelStage.init`.
     ///   - generation: what a `GenerationStage` on it allocates, as scratch.
     public init(
         config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, sharesFrozen: Bool,
-        kernels: ComputeKernels, workers: Int, generation: GenerationCapacity? = nil
+        kernels: ComputeKernels, workers: Int, trainedType: DType = .f32, generation: GenerationCapacity? = nil
     ) {
         let buffers = StageBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers)
         let layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
@@ -51,8 +64,8 @@ extension StageMemory {
         let rotary = capacity.positions * config.headDim * 4
         frozen = matrices
         self.sharesFrozen = sharesFrozen
-        parameters = layout.count * 4
-        moments = training.isTraining ? layout.count * 8 : 0
+        parameters = TrainedWeights.byteCount(layout, trainedType)
+        moments = training.isTraining ? OptimizerShard.byteCount(elements: layout.count, weights: trainedType) : 0
         gradients = 0
         activations = buffers.activationByteCount
         let generating = generation.map { capacity in

@@ -18,12 +18,23 @@ extension TensorView {
 }
 
 extension ModelReference {
-    /// Gives the mapped pages of a layer's weights back to the system when they have been read; nothing for weights that are made.
-    public func releaseLayer(_ layer: Int) {
-        guard case .checkpoint(let checkpoint) = origin else { return }
-        for site in LinearSite.inLayer {
-            guard let view = try? checkpoint.tensor("\(site.modulePath(layer: layer)).weight") else { continue }
-            view.release(0..<view.bytes.count)
+    /// Gives the mapped pages of a part's weights back to the system when they have been read; nothing for weights that are made or decoded.
+    public func release(_ range: StageRange) {
+        for (file, entry) in places(range) { file.release(entry, 0..<file.header.entries[entry].info.byteCount) }
+    }
+
+    /// Has the system read a part's weights from their plain files, if they are in any, without waiting for it.
+    func readAhead(_ range: StageRange) {
+        for (file, entry) in places(range) { (file as? SafetensorsFile)?.file.advise(.willNeed, range: file.header.entries[entry].range) }
+    }
+
+    /// Where a part's tensors are, those beside quantized weights among them.
+    private func places(_ range: StageRange) -> [(file: any TensorFile, entry: Int)] {
+        guard case .checkpoint(let checkpoint) = origin else { return [] }
+        let suffixes = [""] + (checkpoint.quantization == nil ? [] : NF4Tensor.Part.allCases.map(\.rawValue))
+        return StageWeights.weights(of: range, config).flatMap { name, _ in
+            let stored = FrozenWeights.storedName(name, tied: config.tiesWordEmbeddings)
+            return suffixes.compactMap { try? checkpoint.locate(stored + $0) }
         }
     }
 

@@ -10,6 +10,8 @@ extension Recipe {
         if forScoring, try !gives("compute", "type", document, overrides) {
             recipe.compute.type = recipe.model.map { Checkpoint.isQuantized($0) } == true ? .bf16 : .f32
         }
+        // There is no run to keep.
+        if forScoring { recipe.parallel.coordinator = .shared }
         return recipe
     }
 

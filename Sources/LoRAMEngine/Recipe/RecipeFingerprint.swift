@@ -23,7 +23,7 @@ public struct RecipeFingerprint: Sendable, Equatable {
 
 extension Recipe {
     /// Which training a fingerprint is about.
-    public enum Phase: String, Sendable, CaseIterable {
+    public enum Phase: String, Codable, Sendable, CaseIterable {
         case align, train
     }
 

@@ -11,11 +11,13 @@ enum UnsupportedFeatures {
 
     static let table: [Row] =
         [
-            Row(key: "parallel.pipeline", supported: "gpipe or 1f1b") {
-                refuse($0.parallel.pipeline, unless: [.gpipe, .oneForwardOneBackward])
+            Row(key: "parallel.chunks", supported: "1, or parallel.pipeline: interleaved") {
+                $0.parallel.chunks > 1 && $0.parallel.pipeline != .interleaved ? "\($0.parallel.chunks)" : nil
             },
-            Row(key: "parallel.chunks", supported: "1") { $0.parallel.chunks > 1 ? "\($0.parallel.chunks)" : nil },
-            Row(key: "parallel.coordinator", supported: "shared") { refuse($0.parallel.coordinator, unless: [.shared]) },
+            Row(key: "evaluation.full_model", supported: "never, or parallel.coordinator: dedicated") {
+                $0.parallel.coordinator == .dedicated ? nil : refuse($0.evaluation.fullModel, unless: [.never])
+            },
+            Row(key: "alignment.evaluation.full_model", supported: "never") { refuse($0.alignment.evaluation.fullModel, unless: [.never]) },
             Row(key: "parallel.storage", supported: "auto or shared") { refuse($0.parallel.storage, unless: [.auto, .shared]) },
         ] + training("", evaluation: { $0.evaluation })
         + training("alignment.", evaluation: { $0.alignment.evaluation })
@@ -30,7 +32,6 @@ enum UnsupportedFeatures {
     /// Rows for the sections that both trainings have.
     private static func training(_ prefix: String, evaluation: @escaping @Sendable (Recipe) -> EvaluationRecipe) -> [Row] {
         [
-            Row(key: "\(prefix)evaluation.full_model", supported: "never") { refuse(evaluation($0).fullModel, unless: [.never]) },
             Row(key: "\(prefix)evaluation.tasks", supported: "an empty list") {
                 evaluation($0).tasks.first.map { "task '\(RecipeNode.oneLine($0.name))'" }
             },

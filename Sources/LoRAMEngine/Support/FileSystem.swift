@@ -27,6 +27,9 @@ public enum FileSystem {
         }
     }
 
+    /// Where large temporary files go: $TMPDIR, or a directory that, unlike /tmp, is on a disk everywhere.
+    public static let spillDirectory = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp"
+
     /// Replaces a small file at once: a reader sees the old content or the new one, never a part.
     ///
     /// - Throws: `FileError.cannotWrite`.

@@ -48,7 +48,7 @@ struct ScheduleSimulationTests {
     @Test(arguments: shapes)
     func bubbleOfBalancedStages(stages: Int, microBatches: Int) throws {
         let expected = Double(stages - 1) / Double(microBatches + stages - 1)
-        for kind in Schedule.Kind.allCases {
+        for kind in [Schedule.Kind.gpipe, .oneForwardOneBackward] {
             for backward in [1.0, 2.0] {
                 let result = try ScheduleSimulation(
                     .training(kind, stages: stages, microBatchCount: microBatches),
@@ -72,7 +72,7 @@ struct ScheduleSimulationTests {
 
     @Test(arguments: shapes)
     func recomputingAheadNeverCostsTime(stages: Int, microBatches: Int) throws {
-        for kind in Schedule.Kind.allCases {
+        for kind in [Schedule.Kind.gpipe, .oneForwardOneBackward] {
             for seed in 0..<5 {
                 let costs = Self.uneven(stages, seed: seed)
                 func makespan(_ ahead: Bool) throws -> Double {
@@ -83,6 +83,68 @@ struct ScheduleSimulationTests {
                 #expect(try makespan(true) <= makespan(false) + 1e-9)
             }
         }
+    }
+
+    /// Weight gradients off the way through the pipeline: (p-1)(F+B-W) of bubble instead of (p-1)(F+B+W), as long as there are micro-batches
+    /// enough to put off; never more than 1f1b with any group size.
+    @Test(arguments: shapes)
+    func zeroBubbleIsBelow1F1B(stages: Int, microBatches: Int) throws {
+        for inputGradient in [1.0, 2.0] {
+            let cost = LayerCost(forward: 1, inputGradient: inputGradient, weightGradient: 1)
+            func makespan(_ kind: Schedule.Kind, groupSize: Int? = nil) throws -> Double {
+                try ScheduleSimulation(
+                    .training(kind, stages: stages, microBatchCount: microBatches, groupSize: groupSize),
+                    costs: [LayerCost](repeating: cost, count: stages)
+                ).makespan
+            }
+            let plain = try makespan(.oneForwardOneBackward), moved = try makespan(.zeroBubble)
+            if microBatches >= 2 * stages - 1 {
+                #expect(abs(moved - (Double(microBatches) * (2 + inputGradient) + Double(stages - 1) * inputGradient)) < 1e-9)
+            }
+            #expect(stages == 1 || microBatches == 1 ? moved <= plain : moved < plain)
+            for groupSize in [1, 2, 4] { #expect(try makespan(.zeroBubble, groupSize: groupSize) <= plain) }
+        }
+    }
+
+    /// Stage s keeps the operands of at most s weight gradients.
+    @Test(arguments: shapes)
+    func whatZeroBubbleKeeps(stages: Int, microBatches: Int) {
+        let schedule = Schedule.training(.zeroBubble, stages: stages, microBatchCount: microBatches)
+        for stage in 0..<stages { #expect(schedule.weightSlotCount(stage: stage) <= min(stage + 1, microBatches)) }
+        #expect(schedule.weightSlotCount(stage: 0) == 0)
+    }
+
+    /// (p-1)/(vm+p-1) with v equal chunks and a multiple of p micro-batches, at most that of 1f1b with any other number from p on; sound and
+    /// ending for any number, with the executor's channels.
+    @Test(arguments: shapes, [2, 3])
+    func interleavedChunks(_ shape: (Int, Int), chunks: Int) throws {
+        let (stages, microBatches) = shape
+        guard stages > 1 else { return }
+        for ahead in [false, true] {
+            let schedule = Schedule.training(
+                .interleaved, stages: stages, microBatchCount: microBatches, recomputeAhead: ahead, chunks: chunks)
+            let result = try ScheduleSimulation(schedule, costs: Self.uniform(stages * chunks))
+            if microBatches >= stages, !ahead {
+                func bubble(_ chunks: Int) -> Double { Double(stages - 1) / Double(chunks * microBatches + stages - 1) }
+                #expect(result.bubble > bubble(chunks) - 1e-12)
+                #expect(result.bubble < bubble(microBatches.isMultiple(of: stages) ? chunks : 1) + 1e-12)
+            }
+            #expect(result.busy.allSatisfy { abs($0 - Double(3 * chunks * microBatches)) < 1e-9 })
+            _ = try ScheduleSimulation(schedule, costs: Self.uneven(stages * chunks, seed: microBatches), transfer: 0.3)
+            #expect(result.peakRecomputed.allSatisfy { $0 <= 1 })
+        }
+        let forward = try ScheduleSimulation(
+            .forwardOnly(stages: stages, microBatchCount: microBatches, chunks: chunks), costs: Self.uniform(stages * chunks))
+        #expect(forward.peakStash == [Int](repeating: chunks, count: stages))
+    }
+
+    @Test func interleavedInText() {
+        let schedule = Schedule.training(.interleaved, stages: 2, microBatchCount: 2, chunks: 2)
+        #expect(
+            schedule.text == """
+                0F0 0SEND_F0 0F1 0SEND_F1 0RECV_F0.1 0F0.1 0SEND_F0.1 0RECV_F1.1 0F1.1 0SEND_F1.1 0RECV_B0.1 0B0.1 0SEND_B0.1 0RECV_B1.1 0B1.1 0SEND_B1.1 0RECV_B0 0B0 0RECV_B1 0B1
+                1RECV_F0 1F0 1SEND_F0 1RECV_F1 1F1 1SEND_F1 1RECV_F0.1 1F0.1 1B0.1 1SEND_B0.1 1RECV_F1.1 1F1.1 1B1.1 1SEND_B1.1 1RECV_B0 1B0 1SEND_B0 1RECV_B1 1B1 1SEND_B1
+                """)
     }
 
     @Test func messagesTakeTime() throws {
@@ -122,6 +184,9 @@ struct ScheduleSimulationTests {
         #expect(fault([""], microBatches: 0) == .empty(stages: 1, microBatches: 0))
         #expect(fault(["0F0 0B0 0F1"], microBatches: 2) == .missing(action: "0B1"))
         #expect(fault(["0F0 0F0 0B0"], microBatches: 1) == .repeated(action: "0F0"))
+        #expect(fault(["0F0 0W0 0B0"], microBatches: 1) == .tooEarly(action: "0W0", needs: "0B0"))
+        #expect(fault(["0F0 0F1 0B0 0B1 0W1 0W0"], microBatches: 2) == .orderMismatch(action: "0W1", expectedMicroBatch: 0))
+        #expect(fault(["0F0 0F1 0B0 0B1 0W0"], microBatches: 2) == .orderMismatch(action: "0B1", expectedMicroBatch: 0))
         #expect(fault(["0F0 0B0 0R0"], microBatches: 1) == .tooEarly(action: "0B0", needs: "0R0"))
         #expect(fault(["0B0 0F0"], microBatches: 1) == .tooEarly(action: "0B0", needs: "0F0"))
         #expect(fault(["0F0 0SEND_F0 0B0"], microBatches: 1) == .misplaced(action: "0SEND_F0"))

@@ -38,7 +38,7 @@ struct GridPlanTests {
         let plan = try PlanFixture.plan(
             PlanFixture.pruned(.llama31_70B, 0.85), stages: stages, ["data.length=2", "lora.rank=1", "lora.targets=[lm_head]", "compute.recompute=none"])
         #expect(abs(plan.partitionEfficiency - weighted) < 0.005 && abs(plan.equalLayersEfficiency - equal) < 0.006)
-        if stages == 4 { #expect(plan.stages.map(\.range.layers.count) == [10, 29, 29, 12]) }
+        if stages == 4 { #expect(plan.stages.map(\.ranges[0].layers.count) == [10, 29, 29, 12]) }
     }
 
     @Test func bubbleOfEqualStages() throws {
@@ -56,7 +56,7 @@ struct GridPlanTests {
         for plan in [whole, cut] {
             #expect(plan.stages.reduce(0) { $0 + $1.weightParameters } == config.parameterCount)
             #expect(plan.stages.reduce(0) { $0 + $1.trainedParameters } == 53_169_984)
-            #expect(plan.stages.flatMap { Array($0.range.layers) } == Array(0..<80))
+            #expect(plan.stages.flatMap { Array($0.ranges[0].layers) } == Array(0..<80))
         }
         #expect(abs(cut.stepFlops / whole.stepFlops - 1) < 1e-9)
         #expect(whole.stages[0].memory.frozen == (config.parameterCount - 161 * 8192) * 2)

@@ -49,7 +49,7 @@ final class LayerWalk {
         let made = try make(
             StageRange(layers: layer..<layer + 1, isFirst: false, isLast: false),
             .dense(frozen: [NamePattern(trainsLinears ? "*norm*" : "*")]))
-        model.releaseLayer(layer)
+        model.release(made.range)
         return made
     }
 

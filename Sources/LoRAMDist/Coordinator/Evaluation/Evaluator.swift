@@ -2,7 +2,7 @@ import Foundation
 import LoRAMEngine
 
 /// Scores texts with a model spread over the grid: forward passes through the pipeline, micro-batches shared out over the replicas.
-public final class Evaluator {
+public final class Evaluator: BatchScorer {
     public struct Result: Sendable, Equatable {
         /// Sum of -log p over the scored tokens.
         public var lossSum: Double
@@ -15,52 +15,43 @@ public final class Evaluator {
     /// Micro-batches of one run of the schedule: fills the pipeline, bounds what is read ahead.
     private static let roundCount = 16
 
-    private let stage: ModelStage
+    /// This rank's parts of the model, as many on every rank.
+    private let stages: [ModelStage]
     let seat: ProcessGrid.Seat
     private let marker: ProgressMarker
     private let microBatchSize: Int
     private var executors: [Int: ScheduleExecutor] = [:]
 
-    /// All ranks of the grid make one. `microBatchSize`: windows of a micro-batch; the stage must have room for them.
-    public init(stage: ModelStage, seat: ProcessGrid.Seat, microBatchSize: Int, marker: ProgressMarker) {
-        self.stage = stage
+    /// All ranks of the grid make one. `stages`: see `Schedule.part`. `microBatchSize`: windows of a micro-batch; the stages must have room
+    /// for them.
+    public init(stages: [ModelStage], seat: ProcessGrid.Seat, microBatchSize: Int, marker: ProgressMarker) {
+        self.stages = stages
         self.seat = seat
         self.microBatchSize = microBatchSize
         self.marker = marker
     }
 
-    /// All ranks call this. The result has the same bits on every grid: each micro-batch's sum is made by one rank, and the sums are
-    /// added in the dataset's order.
-    public func score(_ data: EvaluationData) throws -> Result {
-        let count = data.microBatchCount(size: microBatchSize)
-        var losses = [Double](repeating: 0, count: count), targets = [Int64](repeating: 0, count: count)
-        try forEachOwnBatch(count: count, batch: { try data.microBatch($0, size: microBatchSize) }) { index, rows in
-            losses[index] = rows.reduce(0, +)
-            targets[index] = Int64(rows.count)
-        }
-        try losses.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
-        try targets.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: count, .sum) }
-        return Result(lossSum: losses.reduce(0, +), tokenCount: Int(targets.reduce(0, +)))
-    }
+    /// All ranks call this.
+    public func score(_ data: EvaluationData) throws -> Result { try score(data, microBatchSize: microBatchSize) }
 
-    /// Runs this replica's share of the batches through the pipeline. On the last stage `body` gets -log p of every labelled token of
-    /// each batch, in their order.
+    /// Runs this replica's share of the batches through the pipeline.
     func forEachOwnBatch(count: Int, batch: (Int) throws -> MicroBatch, _ body: (_ index: Int, _ losses: [Double]) -> Void) throws {
         let own = Array(stride(from: seat.position.replica, to: count, by: seat.replicas.size))
         for start in stride(from: 0, to: own.count, by: Self.roundCount) {
             let indices = Array(own[start..<min(start + Self.roundCount, own.count)])
-            let round = EvaluationStage(stage: stage, batches: try indices.map(batch))
+            let batches = try indices.map(batch)
+            let round = stages.map { EvaluationStage(stage: $0, batches: batches) }
             try executor(indices.count).run(round)
-            guard stage.range.isLast else { continue }
-            for (place, index) in indices.enumerated() { body(index, round.losses[place]) }
+            guard let last = round.last, last.stage.range.isLast else { continue }
+            for (place, index) in indices.enumerated() { body(index, last.losses[place]) }
         }
     }
 
     private func executor(_ microBatchCount: Int) throws -> ScheduleExecutor {
         if let known = executors[microBatchCount] { return known }
         let made = try ScheduleExecutor(
-            schedule: .forwardOnly(stages: seat.pipeline.size, microBatchCount: microBatchCount), pipeline: seat.pipeline,
-            maxBoundaryCount: stage.capacity.tokens * stage.config.hiddenSize, marker: marker)
+            schedule: .forwardOnly(stages: seat.pipeline.size, microBatchCount: microBatchCount, chunks: stages.count), pipeline: seat.pipeline,
+            maxBoundaryCount: stages[0].capacity.tokens * stages[0].config.hiddenSize, marker: marker)
         executors[microBatchCount] = made
         return made
     }
@@ -89,7 +80,9 @@ private final class EvaluationStage: PipelineStage {
 
     func recompute(microBatch: Int, slot: Int) { preconditionFailure("evaluation has no backward pass") }
 
-    func backward(microBatch: Int, slot: Int, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?) {
-        preconditionFailure("evaluation has no backward pass")
-    }
+    func backward(
+        microBatch: Int, slot: Int, weightSlot: Int?, outputGradient: UnsafePointer<Float>?, inputGradient: UnsafeMutablePointer<Float>?
+    ) { preconditionFailure("evaluation has no backward pass") }
+
+    func weightGradients(microBatch: Int, weightSlot: Int) { preconditionFailure("evaluation has no backward pass") }
 }

@@ -18,11 +18,24 @@ public enum EvaluationRun {
         }
     }
 
+    /// Layer by layer, where a model does not fit into memory.
+    public struct Streaming: Sendable {
+        /// Whether it fits or not.
+        public var isForced = false
+        /// Bytes that each rank may use; nil: its share of the machine's memory.
+        public var memoryByteCount: Int?
+        /// For activations that do not fit.
+        public var spillDirectory = FileSystem.spillDirectory
+
+        public init() {}
+    }
+
     public struct Settings: Sendable {
         public var perplexity: EvaluationData.Configuration?
         public var tasks: [ChoiceData.Settings]
         /// Windows of a micro-batch.
         public var microBatchSize: Int
+        public var streaming = Streaming()
 
         public init(perplexity: EvaluationData.Configuration?, tasks: [ChoiceData.Settings] = [], microBatchSize: Int) {
             self.perplexity = perplexity
@@ -32,6 +45,7 @@ public enum EvaluationRun {
 
         /// Tokens of the longest window.
         var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0) }
+        var capacity: StageCapacity { StageCapacity(tokens: microBatchSize * length, positions: length) }
     }
 
     private struct Inputs {
@@ -56,40 +70,84 @@ public enum EvaluationRun {
         let cost = ModelCost(
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.length, recompute: false)
         let training = Training.none(adapter: inputs.adapter?.lora)
-        let capacity = StageCapacity(tokens: settings.microBatchSize * settings.length, positions: settings.length)
         let forecast = StageStorage.forecast(job.recipe, weights: inputs.model.weightBytes, isFile: inputs.model.isFile, quantizes: false)
-        let (grid, seat) = try job.makeGrid(
-            layers: config.layerCount, allowsReplicas: { _ in true },
-            memories: { dims in
-                let partition = try cost.partition(stages: dims.stages)
-                return (0..<dims.stages).map { stage in
-                    StageMemory(
-                        config: config,
-                        range: StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == dims.stages - 1),
-                        training: training, capacity: capacity, weights: forecast.weights, sharesFrozen: forecast.sharesFrozen,
-                        kernels: job.kernels, workers: job.pool.threadCount)
-                }
-            })
-        let stageIndex = seat.position.stage
+        let nodes = try NodeMap(job.world, rankByteCount: settings.streaming.memoryByteCount)
+        let choice = GridChoice(nodes: nodes, layers: config.layerCount) { dims in
+            let partition = try cost.partition(stages: dims.stages)
+            return (0..<dims.stages).map { stage in
+                StageMemory(
+                    config: config, range: partition.range(stage: stage), training: training, capacity: settings.capacity, weights: forecast.weights,
+                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
+            }
+        }
+        guard let dims = try residentDims(job, choice, settings) else {
+            return try stream(job, inputs, subject, settings, memoryByteCount: nodes.usableByteCount(ofRank: job.world.rank))
+        }
+        let (grid, seat) = try job.makeGrid(dims)
         let storage = try StageStorage.resolve(job.recipe, model: inputs.model, quantizes: false, seat: seat)
         let stage = try job.world.together {
             let partition = try cost.partition(stages: grid.dims.stages)
             let stage = try ModelStage(
-                source: inputs.model.source,
-                range: StageRange(
-                    layers: partition.layers[stageIndex], isFirst: stageIndex == 0, isLast: stageIndex == grid.dims.stages - 1),
-                training: training, capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
+                source: inputs.model.source, range: partition.range(stage: seat.position.stage), training: training, capacity: settings.capacity,
+                pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }
-        let evaluator = Evaluator(stage: stage, seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
+        let evaluator = Evaluator(stages: [stage], seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
+        let report = try report(inputs, subject, settings) { _ in evaluator }
+        try grid.free()
+        return report
+    }
+
+    /// The grid whose ranks hold the model; nil: it is to be streamed.
+    private static func residentDims(_ job: Job, _ choice: GridChoice, _ settings: Settings) throws -> ParallelDims? {
+        if settings.streaming.isForced {
+            if let stages = job.recipe.parallel.stages.given, stages > 1 { throw EvaluationError.streamsWithStages(found: stages) }
+            return nil
+        }
+        return try job.world.together {
+            do {
+                return try choice.resolve(job.recipe.parallel, allowsReplicas: { _ in true })
+            } catch TopologyError.exceedsMemory {
+                return nil
+            }
+        }
+    }
+
+    /// Every rank reads the whole model, layer by layer, for its share of all texts.
+    private static func stream(
+        _ job: Job, _ inputs: Inputs, _ subject: Subject, _ settings: Settings, memoryByteCount: Int
+    ) throws -> EvaluationReport {
+        let (grid, seat) = try job.makeGrid(ParallelDims(stages: 1, replicas: job.world.size))
+        var isRemote = false
+        if case .checkpoint(let checkpoint) = inputs.model.origin { isRemote = FileSystemKind.isRemote(checkpoint.directory) }
+        let scoring = StreamedScoring(
+            model: inputs.model, adapter: inputs.adapter, masks: inputs.masks,
+            settings: .init(
+                capacity: settings.capacity, memoryByteCount: memoryByteCount, spillDirectory: settings.streaming.spillDirectory),
+            pool: job.pool, kernels: job.kernels, readsWhole: isRemote)
+        let batches = StreamedBatches(seat: seat)
+        if let data = inputs.perplexity {
+            try batches.add(count: data.microBatchCount(size: settings.microBatchSize)) { try data.microBatch($0, size: settings.microBatchSize) }
+        }
+        for task in inputs.tasks { try batches.add(count: task.batches.count) { task.batches[$0] } }
+        let scorers = try batches.score(scoring, job)
+        let report = try report(inputs, subject, settings) { scorers[$0] }
+        try grid.free()
+        return report
+    }
+
+    /// - Parameter scorer: of the datasets, perplexity's before the tasks'.
+    private static func report(
+        _ inputs: Inputs, _ subject: Subject, _ settings: Settings, scorer: (Int) -> any BatchScorer
+    ) throws -> EvaluationReport {
         var report = EvaluationReport(label: subject.label)
         report.perplexity = try inputs.perplexity.map { data in
-            let result = try evaluator.score(data)
+            let result = try scorer(0).score(data, microBatchSize: settings.microBatchSize)
             return .init(perplexity: result.perplexity, meanLoss: result.meanLoss, tokenCount: result.tokenCount)
         }
-        report.tasks = try inputs.tasks.map { try $0.result(losses: evaluator.sequenceLosses($0.batches)) }
-        try grid.free()
+        let first = inputs.perplexity == nil ? 0 : 1
+        report.tasks = try inputs.tasks.enumerated().map { try $1.result(losses: scorer(first + $0).sequenceLosses($1.batches)) }
         return report
     }
 
