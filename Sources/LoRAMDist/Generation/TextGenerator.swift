@@ -8,6 +8,13 @@ public struct TextPiece: Sendable, Equatable {
     public var text: String
     /// Nothing follows.
     public var isLast: Bool
+
+    public init(prompt: Int, sample: Int, text: String, isLast: Bool) {
+        self.prompt = prompt
+        self.sample = sample
+        self.text = text
+        self.isLast = isLast
+    }
 }
 
 /// Goes on from prompts with a model that is spread over the grid: over the stages by layers, over the replicas by prompts.
