@@ -44,14 +44,7 @@ struct Generate: ParsableCommand {
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model)], numbers: [("seed", seed)])
         try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
-            let recipe = job.recipe
-            let settings = GenerationRun.Settings(
-                model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter,
-                source: prompt.map { .text($0) } ?? .file(prompts!), template: try PromptTemplate.named(template), addsBOS: bos == .auto,
-                generation: GenerationSettings(
-                    maxTokens: maxTokens, sampling: Sampling(temperature: temperature, topK: topK, topP: topP, seed: recipe.seed), stopStrings: stop,
-                    sampleCount: samples),
-                batchSize: batch)
+            let settings = try job.world.together { try self.settings(job.recipe) }
             let terminal = CompletionPrinter(sampleCount: samples)
             let result = try GenerationRun.run(job, settings, begin: { terminal.begin($0) }, onText: json ? nil : { terminal.show($0) })
             guard job.world.rank == 0 else { return }
@@ -59,6 +52,16 @@ struct Generate: ParsableCommand {
             if json { result.json.printLine() } else { terminal.finish(result.completions) }
             job.note(result.statistics.description)
         }
+    }
+
+    private func settings(_ recipe: Recipe) throws -> GenerationRun.Settings {
+        GenerationRun.Settings(
+            model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter, source: prompt.map { .text($0) } ?? .file(prompts!),
+            template: try PromptTemplate.named(template), addsBOS: bos == .auto,
+            generation: GenerationSettings(
+                maxTokens: maxTokens, sampling: Sampling(temperature: temperature, topK: topK, topP: topP, seed: recipe.seed), stopStrings: stop,
+                sampleCount: samples),
+            batchSize: batch)
     }
 
     private func write(_ completions: [Completion], to path: String) throws {

@@ -71,25 +71,24 @@ public enum GenerationRun {
         let capacity = StageCapacity(tokens: 1, positions: 1)
         let cost = ModelCost(
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: longest, recompute: false)
-        func range(_ stage: Int, of stages: Int) throws -> StageRange {
-            StageRange(layers: try cost.partition(stages: stages).layers[stage], isFirst: stage == 0, isLast: stage == stages - 1)
-        }
+        let process = try job.processMemory()
         let forecast = StageStorage.forecast(job.recipe, weights: inputs.model.weightBytes, isFile: inputs.model.isFile, quantizes: false)
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount, allowsReplicas: { _ in true },
             memories: { dims in
-                try (0..<dims.stages).map { stage in
+                let partition = try cost.partition(stages: dims.stages)
+                return (0..<dims.stages).map { stage in
                     StageMemory(
-                        config: config, range: try range(stage, of: dims.stages), training: training, capacity: capacity, weights: forecast.weights,
-                        sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount,
-                        generation: GenerationCapacity(sequences: sequences, positions: longest))
+                        config: config, range: partition.range(stage: stage), training: training, capacity: capacity, weights: forecast.weights,
+                        sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
+                        usesMasks: inputs.masks != nil, generation: GenerationCapacity(sequences: sequences, positions: longest))
                 }
             })
         let storage = try StageStorage.resolve(job.recipe, model: inputs.model, quantizes: false, seat: seat)
         let stage = try job.world.together {
             let stage = try ModelStage(
-                source: inputs.model.source, range: try range(seat.position.stage, of: grid.dims.stages), training: training, capacity: capacity,
-                pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
+                source: inputs.model.source, range: try cost.partition(stages: grid.dims.stages).range(stage: seat.position.stage), training: training,
+                capacity: capacity, pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
             if let adapter = inputs.adapter { try stage.loadParameters(from: adapter) }
             return stage
         }

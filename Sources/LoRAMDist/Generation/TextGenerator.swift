@@ -8,6 +8,13 @@ public struct TextPiece: Sendable, Equatable {
     public var text: String
     /// Nothing follows.
     public var isLast: Bool
+
+    public init(prompt: Int, sample: Int, text: String, isLast: Bool) {
+        self.prompt = prompt
+        self.sample = sample
+        self.text = text
+        self.isLast = isLast
+    }
 }
 
 /// Goes on from prompts with a model that is spread over the grid: over the stages by layers, over the replicas by prompts.
@@ -95,6 +102,8 @@ public final class TextGenerator {
                 })
         }
         let completions = zip(progress, keys).compactMap { $0.completion(prompt: $1.prompt, sample: $1.sample) }
+        // Replicas with short texts wait for those with long ones: the watchdog is not to end them for it.
+        try seat.training.patientBarrier { [marker] in marker.touch() }
         let result = try gather(completions)
         try sum(promptTokens: keys.reduce(0) { $0 + prompts[$1.prompt].count }, reused: reused, generated: progress.reduce(0) { $0 + $1.tokenIDs.count })
         statistics.seconds = (ContinuousClock.now - start) / .seconds(1)

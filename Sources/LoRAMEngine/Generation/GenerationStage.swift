@@ -66,7 +66,7 @@ public final class GenerationStage {
             workspaceByteCount: buffers.workspace.byteCount)
         step = StepContext(
             pool: pool, products: products, scratchBase: arena.pointer(buffers.workerScratch), scratchCount: buffers.workerScratchCount, dropout: nil,
-            gradients: stage.parameters, masked: buffers.masked?.bind(arena))
+            gradients: arena.pointer(buffers.workerScratch), masked: buffers.masked?.bind(arena))
         head = buffers.head.map { stage.head!.with($0.bind(arena)) }
         result = UnsafePointer(streams[0])
     }

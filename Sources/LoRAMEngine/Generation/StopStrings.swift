@@ -1,17 +1,17 @@
 /// Looks for stop strings in a text that comes in pieces, and holds back what may be the beginning of one.
-struct StopStrings {
+package struct StopStrings {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
     /// One was found: nothing follows.
-    private(set) var isStopped = false
+    package private(set) var isStopped = false
 
     /// None of the strings is empty.
-    init(_ strings: [String]) {
+    package init(_ strings: [String]) {
         stops = strings.map { Array($0.utf8) }
     }
 
     /// The text that is known to belong to no stop string, with this piece.
-    mutating func append(_ piece: [UInt8]) -> [UInt8] {
+    package mutating func append(_ piece: [UInt8]) -> [UInt8] {
         held += piece
         if let start = held.indices.first(where: { start in stops.contains { held[start...].starts(with: $0) } }) {
             isStopped = true
@@ -22,7 +22,7 @@ struct StopStrings {
     }
 
     /// The rest, where the text ends by itself.
-    mutating func finish() -> [UInt8] { isStopped ? [] : release(held.count) }
+    package mutating func finish() -> [UInt8] { isStopped ? [] : release(held.count) }
 
     private mutating func release(_ count: Int) -> [UInt8] {
         defer { held.removeFirst(count) }

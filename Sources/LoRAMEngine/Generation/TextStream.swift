@@ -2,7 +2,7 @@
 ///
 /// What a token says depends on its neighbours: SentencePiece drops a text's first space, several byte tokens make one character. So a
 /// short window of the tokens before is decoded with and without the new ones, and the difference is the new text.
-struct TextStream {
+package struct TextStream {
     /// Tokens of a prompt that the first new token may depend on.
     private static let context = 6
     /// More tokens than the bytes of any character: what is not UTF-8 by then never will be.
@@ -19,15 +19,17 @@ struct TextStream {
     private var shownText: [UInt8]
 
     /// - Parameter prompt: what the text follows.
-    init(tokenizer: any Tokenizer, prompt: [Int32]) {
+    package init(tokenizer: any Tokenizer, prompt: [Int32]) {
         self.tokenizer = tokenizer
-        window = prompt.suffix(Self.context)
+        // Not from within a character of several tokens: it would spoil those behind it.
+        let windows = (0..<4).map { Array(prompt.suffix(Self.context + $0)) }
+        window = windows.first { !tokenizer.decode($0).hasPrefix("\u{fffd}") } ?? windows[0]
         shownCount = window.count
         shownText = Array(tokenizer.decode(window).utf8)
     }
 
     /// The text that is complete with this token: UTF-8, possibly none.
-    mutating func append(_ id: Int32) -> [UInt8] {
+    package mutating func append(_ id: Int32) -> [UInt8] {
         window.append(id)
         let text = Array(tokenizer.decode(window).utf8)
         if text.suffix(3).elementsEqual(Self.replacement), window.count - shownCount < Self.longestWait { return [] }
@@ -35,7 +37,7 @@ struct TextStream {
     }
 
     /// What was held back, at the end of the text.
-    mutating func finish() -> [UInt8] {
+    package mutating func finish() -> [UInt8] {
         window.count > shownCount ? take(Array(tokenizer.decode(window).utf8)) : []
     }
 

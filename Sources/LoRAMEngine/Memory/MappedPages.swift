@@ -7,8 +7,8 @@ import Synchronization
 final class MappedPages: Sendable {
     /// Of the file in memory at most, about.
     static let byteCount = 32 << 20
-    /// What page faults bring in around the pages of a short range.
-    private static let faultByteCount = 1 << 17
+    /// What a page fault may bring in around its page: the page cache keeps files in pieces of up to this size.
+    private static let faultByteCount = 2 << 20
 
     private let file: MappedFile
     private let seen = Atomic<Int>(0)
