@@ -50,6 +50,13 @@ public final class Job {
     /// A launcher (mpirun, srun) started this process as one of several.
     public static var isLaunched: Bool { Machine.isLaunched }
 
+    /// Whether this process will be rank 0, as far as the launcher says so before MPI starts.
+    public static var isFirstRank: Bool {
+        let environment = ProcessInfo.processInfo.environment
+        let rank = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].lazy.compactMap { environment[$0] }.first
+        return rank == nil || rank == "0"
+    }
+
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
     private init(_ runtime: MPIRuntime, recipeFile: String?, overrides: [String], forScoring: Bool) throws {
         self.runtime = runtime

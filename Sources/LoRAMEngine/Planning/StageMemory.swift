@@ -45,9 +45,11 @@ extension StageMemory {
     ///   - workers: compute threads.
     ///   - usesMasks: the stage gets the masks of a non-structurally pruned model, mapped.
     ///   - trainedType: see `ModelStage.init`.
+    ///   - generation: what a `GenerationStage` on it allocates, as scratch.
     public init(
         config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, sharesFrozen: Bool,
-        kernels: ComputeKernels, workers: Int, process: ProcessMemory, usesMasks: Bool = false, trainedType: DType = .f32
+        kernels: ComputeKernels, workers: Int, process: ProcessMemory, usesMasks: Bool = false, trainedType: DType = .f32,
+        generation: GenerationCapacity? = nil
     ) {
         let buffers = StageBuffers(
             config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers,
@@ -68,7 +70,11 @@ extension StageMemory {
         moments = training.isTraining ? OptimizerShard.byteCount(elements: layout.count, weights: trainedType) : 0
         gradients = 0
         activations = buffers.activationByteCount
-        scratch = buffers.arena.byteCount - buffers.activationByteCount + norms + rotary
+        let generating = generation.map { capacity in
+            GenerationBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers).arena.byteCount
+                + capacity.positions * config.headDim * 4
+        }
+        scratch = buffers.arena.byteCount - buffers.activationByteCount + norms + rotary + (generating ?? 0)
         messages = 0
         self.process = process
     }

@@ -33,6 +33,13 @@ public enum EvaluationRun {
     public struct Settings: Sendable {
         public var perplexity: EvaluationData.Configuration?
         public var tasks: [ChoiceData.Settings]
+        /// Tasks whose answers the model writes.
+        public var writtenTasks: [GenerationTaskData.Settings] = []
+        /// For those that run programs: started before MPI, on rank 0 at least.
+        public var sandbox: ProgramSandbox?
+        public var programLimits = ProgramSandbox.Limits()
+        /// Whether a task's answers begin with BOS, where the tokenizer has one.
+        public var addsBOS = true
         /// Windows of a micro-batch.
         public var microBatchSize: Int
         public var streaming = Streaming()
@@ -44,27 +51,29 @@ public enum EvaluationRun {
         }
 
         /// Tokens of the longest window.
-        var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0) }
+        var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0, 1) }
         var capacity: StageCapacity { StageCapacity(tokens: microBatchSize * length, positions: length) }
     }
 
-    private struct Inputs {
+    fileprivate struct Inputs {
         var model: ModelReference
         var adapter: Adapter?
         /// Of an adapter whose product is masked.
         var masks: PruningMasks?
         var perplexity: EvaluationData?
         var tasks: [ChoiceData]
+        var writtenTasks: [GenerationTaskData]
+        var tokenizer: (any Tokenizer)?
     }
 
     /// All ranks call this. One report a subject, in their order; each is in memory only while it is scored.
     public static func run(_ job: Job, _ subjects: [Subject], _ settings: Settings) throws -> [EvaluationReport] {
-        guard settings.perplexity != nil || !settings.tasks.isEmpty else { throw EvaluationError.nothingToScore }
+        guard settings.perplexity != nil || !settings.tasks.isEmpty || !settings.writtenTasks.isEmpty else { throw EvaluationError.nothingToScore }
         return try subjects.map { try score(job, $0, settings) }
     }
 
     private static func score(_ job: Job, _ subject: Subject, _ settings: Settings) throws -> EvaluationReport {
-        try job.stage([subject.model, subject.adapter, settings.perplexity?.path] + settings.tasks.flatMap { [$0.path, $0.fewShotPath] })
+        try job.stage([subject.model, subject.adapter, settings.perplexity?.path] + settings.tasks.flatMap { [$0.path, $0.fewShotPath] } + settings.writtenTasks.flatMap(\.paths))
         job.marker.mark("reading model and data")
         let inputs = try job.world.together { try open(job, subject, settings) }
         let config = inputs.model.config
@@ -80,10 +89,11 @@ public enum EvaluationRun {
                 StageMemory(
                     config: config, range: partition.range(stage: stage), training: training, capacity: settings.capacity, weights: forecast.weights,
                     sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
-                    usesMasks: inputs.masks != nil)
+                    usesMasks: inputs.masks != nil, generation: inputs.writing(dims))
             }
         }
         guard let dims = try residentDims(job, choice, settings) else {
+            if let task = inputs.writtenTasks.first { throw EvaluationError.writesWhileStreaming(task: task.task) }
             try job.stage(tensorsOf: [inputs.model.directory, subject.adapter], for: [.whole(config)], config: config)
             return try stream(job, inputs, subject, settings, memoryByteCount: nodes.usableByteCount(ofRank: job.world.rank))
         }
@@ -99,7 +109,15 @@ public enum EvaluationRun {
             return stage
         }
         let evaluator = Evaluator(stages: [stage], seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
-        let report = try report(inputs, subject, settings) { _ in evaluator }
+        var report = try report(inputs, subject, settings) { _ in evaluator }
+        if let tokenizer = inputs.tokenizer, !inputs.writtenTasks.isEmpty {
+            let stops = StopTokens.of(config, directory: inputs.model.directory, tokenizer: tokenizer)
+            let answers = GeneratedAnswers(
+                job: job, generator: TextGenerator(stage: stage, seat: seat, tokenizer: tokenizer, stopTokenIDs: stops, marker: job.marker),
+                tokenizer: tokenizer, addsBOS: settings.addsBOS, positionCount: config.maxPositionCount, sandbox: settings.sandbox,
+                limits: settings.programLimits)
+            report.written = try inputs.writtenTasks.compactMap(answers.score)
+        }
         try grid.free()
         return report
     }
@@ -181,6 +199,18 @@ public enum EvaluationRun {
             return try ChoiceData(
                 task, tokenizer: tokenizer, vocabularySize: config.vocabularySize, batchTokens: settings.microBatchSize * settings.length)
         }
-        return Inputs(model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks)
+        let writtenTasks = try settings.writtenTasks.map { try GenerationTaskData($0.replacingPaths(storage.local)) }
+        if !writtenTasks.isEmpty, tokenizer == nil { throw EvaluationError.needsTokenizer(model: subject.model) }
+        return Inputs(
+            model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks, writtenTasks: writtenTasks, tokenizer: tokenizer)
+    }
+}
+
+extension EvaluationRun.Inputs {
+    /// What writing the tasks' answers takes beside scoring; nil: nothing is written.
+    fileprivate func writing(_ dims: ParallelDims) -> GenerationCapacity? {
+        guard let most = writtenTasks.map(\.completionCount).max() else { return nil }
+        return GenerationCapacity(
+            sequences: max(1, min(GenerationStage.rowsTogether, (most + dims.replicas - 1) / dims.replicas)), positions: model.config.maxPositionCount)
     }
 }
