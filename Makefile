@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench clean
+.PHONY: build demo study test bench dist clean
 
 # Flags for a site's own Open MPI; empty with Debian's.
 ENVIRONMENT := eval "$$(cluster/openmpi-env.sh)"
@@ -15,6 +15,10 @@ build:
 demo: build
 	@$(ENVIRONMENT); cluster/demo/run.sh
 
+# Which parts of the method matter: figure 6 of the paper on a small model. STUDY_SEEDS=1 for a first look.
+study: build
+	@$(ENVIRONMENT); cluster/study/run.sh
+
 # Tests run in release, a numerical test in debug takes many times as long, and share every object with the build: they import no
 # internals (@testable), which would compile all twice.
 test: build
@@ -22,6 +26,10 @@ test: build
 
 bench: build
 	@$(ENVIRONMENT); .build/release/loram-mpi bench step
+
+# dist/loram-mpi-VERSION: runs from any path, without Swift or root; MPI is the site's.
+dist: build
+	@$(ENVIRONMENT); cluster/make-dist.sh
 
 clean:
 	@swift package clean

@@ -19,10 +19,11 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CLoRAMKernels"),
+        .target(name: "CLoRAMSandbox"),
         .target(
             name: "LoRAMEngine",
             dependencies: [
-                "CLoRAMKernels", "COpenBLAS", "CZstd", "CZlib",
+                "CLoRAMKernels", "CLoRAMSandbox", "COpenBLAS", "CZstd", "CZlib",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Yams", package: "Yams"),
             ],

@@ -4,7 +4,9 @@
 # Where `mpicc` in PATH belongs to another Open MPI (4 or 5) than pkg-config's ompi-c, as with a module, or where pkg-config has
 # none, it writes .build/pkgconfig/ompi-c.pc from what mpicc says and puts that folder first in PKG_CONFIG_PATH, and sets
 # LORAM_LINK_FLAGS so that programs find that library at run time. Prints nothing where pkg-config's own Open MPI is the right one.
-# Also: permission for mpirun as root (containers, test machines), and, in containers, shared memory without ptrace.
+# Also: permission for mpirun as root (containers, test machines); in containers, shared memory without ptrace; keep-alive, by which the
+# loss of a host ends a job in seconds and not after minutes; and, where LORAM_NETWORK names an interface or a subnet (eth0, 10.0.0.0/16),
+# that network for everything: Open MPI hangs when it picks a dead one, such as docker0.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -38,4 +40,8 @@ if [ "$(id -u)" = 0 ]; then
 fi
 if [ -e /.dockerenv ] || [ -e /run/.containerenv ] || [ -n "${KUBERNETES_SERVICE_HOST-}" ]; then
     echo 'export OMPI_MCA_btl_vader_single_copy_mechanism=none'
+fi
+echo 'export OMPI_MCA_oob_tcp_keepalive_time=3 OMPI_MCA_oob_tcp_keepalive_intvl=1 OMPI_MCA_oob_tcp_keepalive_probes=3'
+if [ -n "${LORAM_NETWORK-}" ]; then
+    printf 'export OMPI_MCA_btl_tcp_if_include=%q OMPI_MCA_oob_tcp_if_include=%q PRTE_MCA_prte_if_include=%q\n' "$LORAM_NETWORK" "$LORAM_NETWORK" "$LORAM_NETWORK"
 fi

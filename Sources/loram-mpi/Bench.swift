@@ -5,7 +5,7 @@ import LoRAMEngine
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this machine: each figure beside its physical limit.",
-        subcommands: [BenchStep.self, BenchGemm.self, BenchQuantize.self, BenchPack.self], defaultSubcommand: BenchStep.self)
+        subcommands: [BenchStep.self, BenchGenerate.self, BenchGemm.self, BenchQuantize.self, BenchPack.self], defaultSubcommand: BenchStep.self)
 }
 
 struct BenchStep: ParsableCommand {

@@ -22,8 +22,11 @@ struct Evaluate: ParsableCommand {
             A model that does not fit into the ranks' memory is scored layer by layer: each layer is read once for all texts, two are in \
             memory, activations go to a file where they must. Same numbers, bit for bit; `plan --score-tokens N` foretells the time.
 
-            Tasks: \(ChoiceTask.names). Files are in the fields of the Hugging Face datasets; questions are posed, \
-            examples drawn and answers scored as lm-evaluation-harness does. Without --fewshot, examples come from the file itself.
+            Tasks: \(EvaluationTask.names). Files are in the fields of the Hugging Face datasets; questions are posed, \
+            examples drawn and answers scored as lm-evaluation-harness does. Without --fewshot, examples come from the file itself; gsm8k_cot takes the first ones of a --fewshot file (question, target).
+
+            humaneval runs the programs that the model writes, in a sandbox: no network, no other processes, no files but its own, limits on \
+            time and memory. It needs python3 and, of the system, user namespaces or Landlock.
             """)
 
     @OptionGroup var recipe: RecipeOptions
@@ -34,7 +37,12 @@ struct Evaluate: ParsableCommand {
     @Option(help: ArgumentHelp("Where a task's examples come from.", valueName: "name=file")) var fewshot: [String] = []
     @Option(help: "Examples before each question.") var shots = 0
     @Option(help: "Only so many questions of a task.") var limit: Int?
-    @Option(help: "File for one line of JSON a question: log-likelihoods, right or wrong.") var log: String?
+    @Option(help: "File for one line of JSON a question or sample: log-likelihoods, texts, right or wrong.") var log: String?
+    @Option(help: "humaneval: programs for each function, at each temperature.") var samples = 10
+    @Option(help: "humaneval: temperatures of which the best counts, comma-separated.") var temperatures = "0,0.2,0.4,0.6,0.8"
+    @Option(help: "humaneval: new tokens of a program at most.") var maxTokens = 512
+    @Option(help: "humaneval: seconds that a program may take.") var programSeconds = 3.0
+    @Option(help: "humaneval: the interpreter. Default: python3 of /usr/bin, or of PATH.") var python: String?
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp("Several models in one table, instead of --model and --adapter.", valueName: "[label=]model[+adapter]"))
@@ -53,12 +61,19 @@ struct Evaluate: ParsableCommand {
         guard perplexity != nil || !task.isEmpty else { throw ValidationError("expected --perplexity FILE or --task NAME=FILE") }
         for pair in task + fewshot where !pair.contains("=") { throw ValidationError("expected NAME=FILE, found '\(pair)'") }
         guard shots >= 0, limit ?? 1 > 0 else { throw ValidationError("expected --shots from 0 and --limit from 1") }
+        guard samples > 0, samples <= 10_000, maxTokens > 0, programSeconds > 0, programSeconds <= 3600, temperatureList != nil else {
+            throw ValidationError("expected --samples 1 to 10000, --max-tokens from 1, --program-seconds above 0, --temperatures like 0,0.2")
+        }
         guard memory.map({ $0 > 0 && $0 < 1e6 }) ?? true else { throw ValidationError("expected --memory in GiB, above 0") }
         guard compare.isEmpty || (model == nil && adapter == nil) else { throw ValidationError("--compare names the models: leave out --model and --adapter") }
     }
 
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
+        let tasks = try task.map(Self.pair).map { (task: try EvaluationTask.named($0), path: $1) }
+        // Before MPI, after which nothing may fork.
+        let sandbox = tasks.contains { $0.task == .generation(.humaneval) } && Job.isFirstRank
+            ? try ProgramSandbox.start(workers: min(8, Machine.availableProcessorCount), python: python) : nil
         try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
             let recipe = job.recipe
             let data = try perplexity.map {
@@ -67,15 +82,29 @@ struct Evaluate: ParsableCommand {
                     addsBOS: bos == .auto)
             }
             let examples = Dictionary(fewshot.map(Self.pair)) { $1 }
-            let tasks = try task.map(Self.pair).map { name, path in
-                ChoiceData.Settings(
-                    task: try ChoiceTask.named(name), path: path, fewShotPath: examples[name], shots: shots, limit: limit, length: length,
-                    addsBOS: bos == .auto)
+            var choices: [ChoiceData.Settings] = [], written: [GenerationTaskData.Settings] = []
+            for (task, path) in tasks {
+                switch task {
+                case .choice(let task):
+                    choices.append(
+                        .init(
+                            task: task, path: path, fewShotPath: examples[task.rawValue], shots: shots, limit: limit, length: length, addsBOS: bos == .auto))
+                case .generation(.gsm8k):
+                    written.append(
+                        .gsm8k(.init(path: path, fewShotPath: examples["gsm8k_cot"] ?? examples["gsm8k"], shots: shots, limit: limit)))
+                case .generation(.humaneval):
+                    written.append(
+                        .humaneval(
+                            .init(
+                                path: path, limit: limit, samples: samples, temperatures: temperatureList ?? [], maxTokens: maxTokens, seed: recipe.seed)))
+                }
             }
             let subjects =
                 compare.isEmpty
                 ? [.init(model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter)] : compare.map(Self.subject)
-            var settings = EvaluationRun.Settings(perplexity: data, tasks: tasks, microBatchSize: recipe.batch.micro)
+            var settings = EvaluationRun.Settings(perplexity: data, tasks: choices, microBatchSize: recipe.batch.micro)
+            (settings.writtenTasks, settings.sandbox, settings.addsBOS) = (written, sandbox, bos == .auto)
+            settings.programLimits.seconds = programSeconds
             settings.streaming.isForced = stream
             settings.streaming.memoryByteCount = memory.map { Int($0 * Double(1 << 30)) }
             if let spill { settings.streaming.spillDirectory = spill }
@@ -88,6 +117,11 @@ struct Evaluate: ParsableCommand {
                 print(EvaluationReport.table(reports))
             }
         }
+    }
+
+    private var temperatureList: [Double]? {
+        let values = temperatures.split(separator: ",", omittingEmptySubsequences: false).map { Double($0.filter { $0 != " " }) }
+        return values.allSatisfy { $0.map { (0...100).contains($0) } ?? false } ? values.map { $0! } : nil
     }
 
     private static func pair(_ text: String) -> (String, String) {
@@ -105,7 +139,7 @@ struct Evaluate: ParsableCommand {
     private func write(_ reports: [EvaluationReport], to path: String) throws {
         let output = try OutputFile(path: path)
         for report in reports {
-            for line in report.tasks.flatMap(\.log) {
+            for line in report.tasks.flatMap(\.log) + report.written.flatMap(\.log) {
                 var line = line
                 if !report.label.isEmpty { line["model"] = .string(report.label) }
                 try output.write(Array((line.serialized() + "\n").utf8))

@@ -19,6 +19,6 @@ struct LoRAMMPI: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             Plan.self, Prune.self, Align.self, Quantize.self, Train.self, Recover.self, Pack.self, Unpack.self, Verify.self, Inspect.self, Diff.self,
-            Evaluate.self, Tokenize.self, DataCommand.self, RunCommand.self, Recipes.self, Report.self, Bench.self, DoctorCommand.self,
+            Evaluate.self, Generate.self, Tokenize.self, DataCommand.self, RunCommand.self, Recipes.self, Report.self, Bench.self, DoctorCommand.self,
         ])
 }

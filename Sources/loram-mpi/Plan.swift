@@ -25,7 +25,7 @@ struct Plan: ParsableCommand {
     @Option(help: "n:m of semi: n zeros of m (recipe: pruning.pattern).") var pattern: String?
     @Option(help: "First layers that stay whole (recipe: pruning.keep_first).") var keepFirst: Int?
     @Option(help: "Last layers that stay whole (recipe: pruning.keep_last).") var keepLast: Int?
-    @Option(help: "none or nf4 (recipe: quantization.type). Default without a recipe: none.") var quantization: String?
+    @Option(help: "none or nf4 (recipe: quantization.type). Where nothing says, counts and bytes of the model are those of plain weights, and training is planned in nf4.") var quantization: String?
     @Option(help: "LoRA rank (recipe: lora.rank).") var rank: Int?
     @Option(help: "LoRA targets, comma-separated (recipe: lora.targets).") var targets: String?
     @Option(help: "Pipeline stages (recipe: parallel.stages).") var stages: Int?
@@ -55,6 +55,7 @@ struct Plan: ParsableCommand {
             (options.phase, options.nodes, options.cores, options.memory) = (phase, nodes, cores, memory)
             options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("data.length") }
             (options.gigaflops, options.bandwidth) = (gflops, bandwidth)
+            options.countsPlainWeights = quantization == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("quantization") }
             (options.scoredTokens, options.disk) = (scoreTokens, disk)
             let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides), options)
             if json { report.json.printLine() } else { print(report) }
@@ -63,8 +64,6 @@ struct Plan: ParsableCommand {
 
     private var overrides: [String] {
         let phasePrefix = phase == .align ? "alignment." : ""
-        // Without a recipe quantization is what the flags say, or none.
-        let defaults = recipe.recipe == nil ? ["quantization.type=none"] : []
         let given = recipe.overrides(
             texts: [
                 ("model", model), ("pruning.method", method), ("pruning.pattern", pattern), ("quantization.type", quantization),
@@ -75,7 +74,7 @@ struct Plan: ParsableCommand {
                 ("parallel.stages", stages), ("parallel.replicas", replicas), (phasePrefix + "batch.micro", micro),
                 (phasePrefix + "data.length", length),
             ])
-        return defaults + given + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
+        return given + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
     }
 }
 

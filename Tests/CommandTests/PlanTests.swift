@@ -83,23 +83,60 @@ struct PlanTests {
         #expect(outcome.standardError.contains("would fit"), "\(outcome.standardError)")
     }
 
-    /// Bytes of the fullest rank, foretold and measured, where buffers outweigh the program.
-    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: [[1, 1], [2, 1], [1, 2], [2, 2]], ["full none f32", "none none bf16", "full nf4 bf16", "selective none f32"])
-    func memoryOfARunIsAsForetold(shape: [Int], compute: String) throws {
-        let compute = compute.split(separator: " ").map(String.init)
-        let project = try Project(layers: 6, hidden: 256, sampleLength: 128...128)
+    // MARK: - Memory of a real run
+
+    /// Trains for two updates, and compares the largest rank's peak resident set, mapped files included, with what `plan` foretold.
+    private func expectForetoldMemory(_ setting: [(String, String)], ranks: Int, of project: Project, seed: [(String, String)] = []) throws {
         let output = project.path("run")
-        let setting = [
-            ("model", project.model), ("output", output), ("data.length", "128"), ("batch.global", "32"), ("batch.micro", "8"), ("schedule.steps", "2"),
-            ("lora.rank", "64"), ("parallel.stages", "\(shape[0])"), ("parallel.replicas", "\(shape[1])"), ("parallel.threads", "1"),
-            ("compute.recompute", compute[0]), ("quantization.type", compute[1]), ("compute.type", compute[2]), ("compute.weights", "resident"),
+        let setting = setting + [
+            ("output", output), ("data.train", "[{path: \(project.tokens)}]"), ("data.length", "128"), ("batch.global", "32"), ("batch.micro", "8"),
+            ("schedule.steps", "2"), ("lora.rank", "64"), ("parallel.threads", "1"), ("recovery.merge", "false"),
         ]
         let foretold = try json(["--ratio", "0"] + settings(setting))
-        let outcome = try CommandRun.run(
-            ["train"] + settings(setting + [("synthetic_seed", "5"), ("data.train", "[{path: \(project.tokens)}]")]), ranks: shape[0] * shape[1])
+        let outcome = try CommandRun.run(["train"] + settings(setting + seed), ranks: ranks)
         #expect(outcome.exitCode == 0, "\(outcome.standardError)")
         let measured = try #require(RunOutput(path: output).numbers("peak_rss_mib").last)
         let expected = try #require(foretold["peak_rank_bytes"]?.doubleValue) / Double(1 << 20)
-        #expect(abs(expected / measured - 1) < 0.08, "foretold \(expected) MiB, measured \(measured) MiB")
+        #expect(abs(expected / measured - 1) < 0.05, "foretold \(expected) MiB, measured \(measured) MiB")
+    }
+
+    /// Where buffers outweigh the program.
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: [[1, 1], [2, 1], [2, 2], [4, 1]], ["full none f32", "none nf4 bf16", "selective none f32"])
+    func memoryOfARunIsAsForetold(shape: [Int], compute: String) throws {
+        let compute = compute.split(separator: " ").map(String.init)
+        let project = try Project(layers: 6, hidden: 256, sampleLength: 128...128)
+        try expectForetoldMemory(
+            [
+                ("model", project.model), ("parallel.stages", "\(shape[0])"), ("parallel.replicas", "\(shape[1])"), ("compute.recompute", compute[0]),
+                ("quantization.type", compute[1]), ("compute.type", compute[2]), ("compute.weights", "resident"),
+            ], ranks: shape[0] * shape[1], of: project, seed: [("synthetic_seed", "5")])
+    }
+
+    /// Masked products need scratch of their own, and the masks' pages.
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"), arguments: ["training", "recovery"])
+    func memoryOfMaskedTrainingIsAsForetold(mask: String) throws {
+        let project = try Project(layers: 6, hidden: 256, sampleLength: 128...128)
+        let base = try project.writeCheckpoint("base", Project.config(layers: 6, hidden: 256)), sparse = project.path("sparse")
+        #expect(try CommandRun.run(["prune", "--model", base, "--output", sparse, "--method", "semi", "--pattern", "2:4", "--score", "magnitude"]).exitCode == 0)
+        let found = try json(["--model", sparse])
+        #expect(found["method"] == "semi" && found["ratio"]?.doubleValue == 0.5 && found["pattern"] == "2:4")
+        #expect(found["pruned_parameters"] == (try json(["--model", base, "--method", "semi", "--pattern", "2:4"])["pruned_parameters"]))
+        try expectForetoldMemory(
+            [
+                ("model", sparse), ("parallel.stages", "2"), ("parallel.replicas", "1"), ("lora.mask", mask), ("quantization.type", "none"),
+                ("compute.type", "f32"), ("compute.weights", "mapped"),
+            ], ranks: 2, of: project)
+    }
+
+    /// `train` quantizes unless told otherwise; `plan` plans what it would do, and counts the model as the paper does.
+    @Test func weightsAreQuantizedByDefault() throws {
+        let plan = try json(["--model", "llama-2-13b", "--method", "rand", "--ratio", "0.65"])
+        let plain = try json(["--model", "llama-2-13b", "--method", "rand", "--ratio", "0.65", "--quantization", "none"])
+        let quantized = try json(["--model", "llama-2-13b", "--method", "rand", "--ratio", "0.65", "--quantization", "nf4"])
+        #expect(plan["weights"] == "nf4" && plain["weights"] == "none" && plan["stages"]?[0]?["weights_bytes"] == quantized["stages"]?[0]?["weights_bytes"])
+        #expect(plan["paper_bytes"] == plain["paper_bytes"] && plan["stored_bytes"] == plain["stored_bytes"])
+        #expect(abs(plan["reduction"]!.doubleValue! - 2.17) < 0.005)
+        // Alignment trains plain weights.
+        #expect(try json(["--model", "llama-2-13b", "--phase", "align"])["weights"] == "none")
     }
 }

@@ -17,14 +17,16 @@ final class Project: Sendable {
     /// The model's head is its embedding.
     let tied: Bool
 
-    init(layers: Int = 4, hidden: Int = 32, tied: Bool = false, sampleCount: Int = 48, sampleLength: ClosedRange<Int> = 5...24) throws {
+    init(
+        layers: Int = 4, hidden: Int = 32, tied: Bool = false, positions: Int = 128, sampleCount: Int = 48, sampleLength: ClosedRange<Int> = 5...24
+    ) throws {
         self.tied = tied
         directory = try TemporaryDirectory()
         model = directory.path("model")
         tokens = directory.path("tokens.jsonl")
         texts = directory.path("texts.jsonl")
         try FileManager.default.createDirectory(atPath: model, withIntermediateDirectories: true)
-        try Self.config(layers: layers, hidden: hidden, tied: tied).configJSON().serialized().write(toFile: "\(model)/config.json", atomically: true, encoding: .utf8)
+        try Self.config(layers: layers, hidden: hidden, tied: tied, positions: positions).configJSON().serialized().write(toFile: "\(model)/config.json", atomically: true, encoding: .utf8)
         try FileManager.default.copyItem(atPath: Fixtures.path("data/llama_like.model"), toPath: "\(model)/tokenizer.model")
         var random = LinearCongruentialGenerator(seed: 11)
         try write(
@@ -44,10 +46,10 @@ final class Project: Sendable {
             })
     }
 
-    static func config(layers: Int = 4, hidden: Int = 32, tied: Bool = false) -> LlamaConfig {
+    static func config(layers: Int = 4, hidden: Int = 32, tied: Bool = false, positions: Int = 128) -> LlamaConfig {
         let geometry = LayerGeometry(headCount: 4, keyValueHeadCount: 2, intermediateSize: 3 * hidden / 2)
         return LlamaConfig(
-            hiddenSize: hidden, vocabularySize: vocabularySize, headDim: hidden / 4, maxPositionCount: 128,
+            hiddenSize: hidden, vocabularySize: vocabularySize, headDim: hidden / 4, maxPositionCount: positions,
             layers: Array(repeating: geometry, count: layers), rmsNormEpsilon: 1e-5, rope: RoPEConfig(theta: 10000), tiesWordEmbeddings: tied,
             dtype: .f32)
     }

@@ -117,4 +117,78 @@ struct PruneTests {
             for (index, grid) in Self.grids.enumerated() { try expectSameFiles(prune("\(name)-\(index)", arguments, grid), reference) }
         }
     }
+
+    /// transformers opens what pruning, and quantizing after it, leaves, and computes the same from it.
+    @Test(.enabled(if: ReferencePython.isPresent, "LORAM_PYTHON names no Python"))
+    func transformersComputesTheSame() throws {
+        let structured = try prune("stru", Self.structured).path, sparse = try prune("semi", Self.shares[1].arguments).path
+        let quantized = directory.path("quantized")
+        #expect(try CommandRun.run(["quantize", "--model", structured, "--output", quantized]).exitCode == 0)
+        let result = try ReferencePython.run("compare_opened.py", [MPIRun.executable("loram-mpi"), structured, sparse, quantized])
+        #expect(result.exitCode == 0, "\(result.output)")
+    }
+
+    // MARK: - Mistakes
+
+    /// One line each, before anything is written.
+    @Test(arguments: [
+        (["--method", "rand", "--ratio", "1"], Int32(65), "less than 1"), (["--method", "stru", "--set", "pruning.ratio=-0.1"], 65, "pruning.ratio"),
+        (["--method", "unst", "--ratio", "1.5"], 65, "pruning.ratio"), (["--method", "semi", "--pattern", "8:4"], 65, "pruning.pattern"),
+        (["--method", "rand", "--ratio", "0.99", "--keep-first", "0", "--keep-last", "0"], 65, "at least one key-value head"),
+        (["--method", "rand", "--ratio", "0.5", "--keep-first", "1", "--keep-last", "1"], 65, "model's 2 layers, found 1 + 1"),
+        (["--method", "unst", "--keep-first", "3", "--length", "16", "--samples", "2"], 65, "model's 2 layers, found 3 + 0"),
+        (["--method", "stru", "--ratio", "0.5", "--keep-first", "0", "--keep-last", "0", "--samples", "500"], 65, "expected 500 calibration sequences"),
+        (["--method", "semi", "--samples", "2", "--length", "100000"], 65, "max_position_embeddings"),
+    ])
+    func mistakesAreOneLine(arguments: [String], status: Int32, words: String) throws {
+        let output = directory.path("out")
+        let outcome = try CommandRun.run(["prune", "--model", model, "--output", output, "--calibration", calibration] + arguments)
+        #expect(outcome.exitCode == status && outcome.ownErrorLines.count == 1 && outcome.standardOutput.isEmpty, "\(outcome.standardError)")
+        #expect(outcome.standardError.contains(words), "\(outcome.standardError)")
+        #expect(traces(of: output).isEmpty)
+    }
+
+    /// A plan and masks of another model, and masks of a wrong shape.
+    @Test func plansAndMasksThatDoNotFitAreOneLine() throws {
+        let plan = try prune("plan", Self.structured).path, masks = try prune("masks", ["--method", "semi", "--score", "magnitude"]).path
+        let project = try Project(), other = try project.writeCheckpoint("other")
+        let maskFile = "\(masks)/\(PruningMasks.fileName)", damaged = directory.path("damaged.safetensors")
+        // A row less in one mask: its shape in the header, and the offsets with it.
+        let file = try SafetensorsFile(path: maskFile), victim = file.tensors[0]
+        let writer = try SafetensorsWriter(
+            path: damaged, tensors: file.tensors.map { TensorInfo(name: $0.name, dtype: $0.dtype, shape: [$0.shape[0] - ($0.name == victim.name ? 1 : 0), $0.shape[1]]) },
+            metadata: file.metadata.map { (key: $0.key, value: $0.value) })
+        for tensor in file.tensors {
+            try file.tensor(tensor.name).withBytes {
+                try writer.append(UnsafeRawBufferPointer(rebasing: $0[..<($0.count - (tensor.name == victim.name ? tensor.shape[1] : 0))]), to: tensor.name)
+            }
+        }
+        try writer.finish()
+        for (base, applied, words) in [
+            (other, "\(plan)/pruning_plan.json", "found one for another"), (other, maskFile, "found one for another"), (model, damaged, "mask \(victim.name)"),
+        ] {
+            let output = directory.path("out")
+            let outcome = try CommandRun.run(["prune", "--model", base, "--output", output, "--plan", applied])
+            #expect(outcome.exitCode == 65 && outcome.ownErrorLines.count == 1 && outcome.standardError.contains(words), "\(outcome.standardError)")
+            #expect(traces(of: output).isEmpty)
+        }
+    }
+
+    /// What is read and written is counted: rows that go are not read.
+    @Test func bytesAreCounted() throws {
+        func report(_ name: String, _ arguments: [String]) throws -> (read: Int, written: Int) {
+            let output = directory.path(name)
+            let outcome = try CommandRun.run(["prune", "--json", "--model", model, "--output", output] + arguments)
+            let json = try JSONValue.parse(outcome.standardOutput), names = RunOutput(path: output).names
+            let written = try #require(json["bytes_written"]?.intValue)
+            #expect(try written == names.reduce(0) { $0 + (try RunOutput(path: output).bytes($1).count) })
+            return (try #require(json["bytes_read"]?.intValue), written)
+        }
+        let weights = try Checkpoint(directory: model).config.parameterCount * 4, layers = ["--keep-first", "0", "--keep-last", "0"]
+        let rand = try report("rand", ["--method", "rand", "--ratio", "0.5"] + layers)
+        let stru = try report("stru", ["--method", "stru", "--ratio", "0.5", "--calibration", calibration, "--samples", "2", "--length", "24"] + layers)
+        #expect(rand.read < weights && rand.written < weights)
+        // Forward, backward, and gathering.
+        #expect(stru.read > 2 * weights && stru.read < 3 * weights)
+    }
 }

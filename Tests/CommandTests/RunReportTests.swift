@@ -40,6 +40,29 @@ struct RunReportTests {
         #expect(loss.components(separatedBy: "<polyline").count == 3 && loss.matches(of: #/[\d.]+,[\d.]+/#).count == 8)
     }
 
+    /// One micro-batch an update: two stages take turns, and each waits about half of the time.
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"))
+    func foretoldBesideMeasured() throws {
+        let project = try Project(hidden: 64), output = project.path("run")
+        let outcome = try CommandRun.run(
+            ["train"]
+                + settings([
+                    ("model", project.model), ("synthetic_seed", "5"), ("output", output), ("data.train", "[{path: \(project.tokens)}]"),
+                    ("data.length", "24"), ("batch.global", "16"), ("batch.micro", "16"), ("schedule.steps", "6"), ("parallel.stages", "2"),
+                    ("parallel.replicas", "1"), ("parallel.threads", "1"), ("parallel.recompute_ahead", "false"),
+                ]), ranks: 2)
+        #expect(outcome.exitCode == 0, "\(outcome.standardError)")
+        let run = RunOutput(path: output)
+        for (bubble, wait) in zip(try run.numbers("bubble"), zip(try run.numbers("wait_seconds"), try run.numbers("step_seconds"))) {
+            #expect(bubble > 0.25 && bubble < 0.9 && wait.0 < wait.1 && wait.0 / wait.1 > 0.25, "\(bubble) \(wait)")
+        }
+        let report = try CommandRun.run(["report", output, "--json"])
+        let pair = try #require(JSONValue.parse(report.standardOutput)[0])
+        #expect(pair["phase"] == "train" && abs(pair["bubble"]!["foretold"]!.doubleValue! - 0.5) < 0.02)
+        #expect(pair["bubble"]?["measured"]?.doubleValue ?? 0 > 0.25 && pair["peak_rank_bytes"]?["measured"]?.doubleValue ?? 0 > 0)
+        #expect(try String(contentsOfFile: "\(output)/report.html", encoding: .utf8).contains("(measured "))
+    }
+
     @Test func whatIsNoRunIsOneLine() throws {
         let project = try Project()
         let outcome = try CommandRun.run(["report", project.model])

@@ -62,6 +62,31 @@ import Testing
         #expect(resident - shared > large.byteCount * 3 / 4, "\(shared >> 20) MiB shared, \(resident >> 20) MiB resident")
     }
 
+    /// Layer by layer, and each gives its mapped pages back: less than the model's size beside what a process takes anyway.
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"))
+    func pruningHoldsFewLayers() throws {
+        let large = try Self.large.get(), calibration = try large.project.write("short.jsonl", ["{\"input_ids\": [5, 6, 7, 8, 9, 10, 11, 12]}"])
+        var largest = 0
+        let outcome = try CommandRun.run(
+            ["prune", "--model", large.path, "--output", large.project.path("stru"), "--method", "stru", "--ratio", "0.5", "--keep-first", "1", "--keep-last",
+                "1", "--calibration", calibration, "--samples", "1", "--length", "8"], ranks: 1,
+            meanwhile: { job in
+                while job.isRunning {
+                    for rank in job.ranks { largest = max(largest, Self.peakBytes(rank)) }
+                    usleep(2_000)
+                }
+            })
+        #expect(outcome.exitCode == 0, "\(outcome.standardError)")
+        #expect(largest > 0 && largest < large.byteCount * 7 / 8 + (48 << 20), "\(largest >> 20) MiB of a model of \(large.byteCount >> 20) MiB")
+    }
+
+    /// Largest resident set of a process so far; 0 when it is gone.
+    private static func peakBytes(_ process: pid_t) -> Int {
+        let text = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
+        return (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0) << 10
+    }
+
     /// Pss of a process; 0 when it is gone.
     private static func proportionalBytes(_ process: pid_t) -> Int {
         let text = (try? String(contentsOfFile: "/proc/\(process)/smaps_rollup", encoding: .utf8)) ?? ""

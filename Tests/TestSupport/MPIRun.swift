@@ -43,8 +43,28 @@ public enum MPIRun {
         public func signalRanks(_ number: Int32) { for rank in ranks { kill(rank, number) } }
 
         /// Process ids of the ranks: mpirun's children.
-        public var ranks: [pid_t] {
-            let tasks = "/proc/\(process.processIdentifier)/task"
+        public var ranks: [pid_t] { Self.children(of: process.processIdentifier) }
+
+        /// Process id of a rank of the program, wherever below the launcher it is; nil while it is not there.
+        public func process(ofRank rank: Int, program: String = "loram-mpi") -> pid_t? {
+            var generation = [process.processIdentifier]
+            while !generation.isEmpty {
+                let next = generation.flatMap(Self.children)
+                if let found = next.first(where: { Self.isRank(rank, of: program, $0) }) { return found }
+                generation = next
+            }
+            return nil
+        }
+
+        private static func isRank(_ rank: Int, of program: String, _ pid: pid_t) -> Bool {
+            let file = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) ?? ""
+            guard file.hasSuffix("/\(program)") else { return false }
+            let environment = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+            return environment.split(separator: 0).contains { $0.elementsEqual("OMPI_COMM_WORLD_RANK=\(rank)".utf8) }
+        }
+
+        private static func children(of pid: pid_t) -> [pid_t] {
+            let tasks = "/proc/\(pid)/task"
             return ((try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []).flatMap { task in
                 let children = (try? String(contentsOfFile: "\(tasks)/\(task)/children", encoding: .utf8)) ?? ""
                 return children.split(whereSeparator: \.isWhitespace).compactMap { pid_t($0) }

@@ -114,18 +114,16 @@ void loram_few_finish(const loram_few *r, const loram_few_scratch *scratch, floa
         loram_weight right = {LORAM_ELEMENT_F32, p->n, rank, p->low_rank->right, p->low_rank->right_stride, {0}};
         loram_decode_rows(r->f32, &right, row, rows, 0, rank, LORAM_DOT_STEP, scratch->right, stride, row + rows, 0);
     }
-    for (long t0 = 0; t0 < p->m; t0 += r->group_tokens) {
-        int tokens = (int)loram_min(r->group_tokens, p->m - t0);
-        float *sums = lanes + t0 * rows * LORAM_LANES;
-        if (rank) r->f32->dot(sums, scratch->right + 4 * LORAM_MARGIN, stride, rows, r->left + 4 * t0 * rank_padded, rank_padded, tokens, rank_padded / LORAM_DOT_STEP, p->k > 0);
-        float total[LORAM_DOT_MAX_ROWS * LORAM_DOT_TOKENS];
-        r->engine->sum_lanes(total, sums, rows * tokens);
+    for (long t = 0; rank && t < p->m; t += r->group_tokens)
+        r->f32->dot(lanes + t * rows * LORAM_LANES, scratch->right + 4 * LORAM_MARGIN, stride, rows, r->left + 4 * t * rank_padded, rank_padded, (int)loram_min(r->group_tokens, p->m - t), rank_padded / LORAM_DOT_STEP, p->k > 0);
+    float totals[LORAM_DOT_MAX_ROWS * LORAM_SMALL_TOKENS], *total = totals;
+    r->engine->sum_lanes(totals, lanes, rows * p->m);
+    for (long first = 0; first < p->m; first += r->group_tokens)
         for (int i = 0; i < rows; i++)
-            for (long t = 0; t < tokens; t++) {
-                long at = (t0 + t) * p->c_stride + row + i;
-                p->c[at] = p->start ? p->start[at] + total[i * tokens + t] : total[i * tokens + t];
+            for (long t = first; t < loram_min(first + r->group_tokens, p->m); t++, total++) {
+                long at = t * p->c_stride + row + i;
+                p->c[at] = p->start ? p->start[at] + *total : *total;
             }
-    }
 }
 
 /// Rows row ..< end of W, each piece decoded and then multiplied.

@@ -42,8 +42,13 @@ typedef struct loram_few_scratch {
     size_t bytes;
 } loram_few_scratch;
 
-/// Elements of one plane with its margins.
-static inline long loram_plane_length(const loram_few *r) { return LORAM_PLANE_MARGIN + (r->blocks + 1) * (LORAM_NF4_BLOCK / 2); }
+/// Elements from one plane to the next: the plane with its margins, and so many more that the parts of all planes that belong to one chunk
+/// follow each other in the sets of a first-level cache.
+static inline long loram_plane_length(const loram_few *r) {
+    const long half = LORAM_NF4_BLOCK / 2, way = 4096 / r->engine->element_bytes;
+    long least = LORAM_PLANE_MARGIN + (r->blocks + 1) * half, surplus = (r->chunk_blocks * half - least) % way;
+    return least + (surplus < 0 ? surplus + way : surplus);
+}
 
 /// NF4 blocks that a row of `columns` elements touches at most.
 static inline long loram_row_blocks(long columns) { return columns % LORAM_NF4_BLOCK ? (columns + 2 * LORAM_NF4_BLOCK - 2) / LORAM_NF4_BLOCK : columns / LORAM_NF4_BLOCK; }

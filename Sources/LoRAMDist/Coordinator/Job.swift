@@ -5,10 +5,12 @@ import LoRAMEngine
 public final class Job {
     public let runtime: MPIRuntime
     public let marker: ProgressMarker
+    /// With the paths by which this rank finds the files.
     public let recipe: Recipe
     public let pool: ThreadPool
     /// The same set on every rank: the best that all have, or the recipe's.
     public let kernels: ComputeKernels
+    let storage: JobStorage
     /// The ranks that compute; on a dedicated coordinator it alone.
     public let world: Communicator
     /// Who keeps the run.
@@ -18,6 +20,8 @@ public final class Job {
     /// On a dedicated coordinator.
     private let keepingLimits: FullModelScoring.Limits?
     private let watchdog: Watchdog
+    /// Pages of program and libraries, before any other file is mapped.
+    private let programByteCount = Machine.residentMemory.file
 
     /// Runs `body` on every rank of a job that computes, or in one process where nothing launched it. Errors end the whole job.
     /// `forScoring`: see `Recipe.load`.
@@ -32,6 +36,7 @@ public final class Job {
         }
         job.watchdog.stop()
         try runtime.finish()
+        job.storage.close()
     }
 
     /// Runs a command that needs one process: alone, or on rank 0 of a job while the others wait.
@@ -43,8 +48,13 @@ public final class Job {
     }
 
     /// A launcher (mpirun, srun) started this process as one of several.
-    public static var isLaunched: Bool {
-        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { ProcessInfo.processInfo.environment[$0] != nil }
+    public static var isLaunched: Bool { Machine.isLaunched }
+
+    /// Whether this process will be rank 0, as far as the launcher says so before MPI starts.
+    public static var isFirstRank: Bool {
+        let environment = ProcessInfo.processInfo.environment
+        let rank = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].lazy.compactMap { environment[$0] }.first
+        return rank == nil || rank == "0"
     }
 
     /// The recipe is rank 0's: the others get it from there, so that all work by the same one.
@@ -54,17 +64,20 @@ public final class Job {
         var own: Recipe?
         try all.together { if all.rank == 0 { own = try Recipe.load(file: recipeFile, overrides: overrides, forScoring: forScoring) } }
         let text = try all.broadcast(own.map { Data(try $0.resolvedYAML().utf8) }, root: 0)
-        recipe = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
+        let given = try own ?? Recipe.load(yaml: String(decoding: text, as: UTF8.self))
         marker = ProgressMarker()
-        watchdog = Watchdog(marker: marker, limitSeconds: Double(recipe.watchdogSeconds), rank: all.rank, host: runtime.host)
-        if recipe.parallel.coordinator == .dedicated {
+        let neighbours = try all.splitByNode(), heartbeats = NodeHeartbeats(node: neighbours)
+        try neighbours.free()
+        watchdog = Watchdog(
+            marker: marker, limitSeconds: Double(given.watchdogSeconds), rank: all.rank, host: runtime.host, heartbeats: heartbeats)
+        if given.parallel.coordinator == .dedicated {
             // A coordinator alone has nobody to compute.
             guard all.size > 1 else {
                 throw TopologyError.worldSizeMismatch(
-                    stages: recipe.parallel.stages.given ?? 1, replicas: recipe.parallel.replicas.given ?? 1, dedicated: true, found: 1)
+                    stages: given.parallel.stages.given ?? 1, replicas: given.parallel.replicas.given ?? 1, dedicated: true, found: 1)
             }
             try RankAgreement.checkProgram(all, host: runtime.host)
-            let last = all.size - 1, isKeeping = all.rank == last, limits = try Self.keepingLimits(recipe, all)
+            let last = all.size - 1, isKeeping = all.rank == last, limits = try Self.keepingLimits(given, all)
             world = try all.split(color: isKeeping ? 1 : 0, key: all.rank)!
             link = isKeeping || all.rank == 0 ? CoordinatorLink(all, peer: isKeeping ? 0 : last, marker: marker) : nil
             keepingLimits = isKeeping ? limits : nil
@@ -73,6 +86,10 @@ public final class Job {
             link = nil
             keepingLimits = nil
         }
+        let node = try world.splitByNode()
+        storage = try JobStorage(world, node: node, mode: given.parallel.storage, path: given.output ?? given.model, marker: marker)
+        try node.free()
+        recipe = try storage.localized(given)
         pool = try keepingLimits.map { try ThreadPool(threadCount: $0.threadCount, spinning: false) } ?? Self.makePool(recipe, world)
         kernels = try Self.chooseKernels(recipe, world)
         coordinator = Coordinator(recipe, world: world, pool: pool, link: link)
@@ -127,6 +144,33 @@ public final class Job {
     func makeGrid(_ dims: ParallelDims) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let grid = try ProcessGrid(dims: dims, world: world)
         return (grid, grid.seat)
+    }
+
+    /// All ranks call this before they open files or directories, which hosts without common storage then get: see `JobStorage`.
+    func stage(_ paths: [String?]) throws {
+        guard storage.isLocal else { return }
+        marker.mark("sending files to the hosts")
+        try awaitingRankZero { try storage.stage(paths.compactMap(\.self)) }
+    }
+
+    /// All ranks call this before they read tensors of these directories: each gets those of its stages.
+    func stage(tensorsOf directories: [String?], for ranges: [StageRange], config: LlamaConfig) throws {
+        guard storage.isLocal else { return }
+        marker.mark("sending weights to the hosts")
+        try awaitingRankZero { try storage.fill(directories.compactMap(\.self), for: ranges, tied: config.tiesWordEmbeddings) }
+    }
+
+    /// Hosts get their files one after the other: all but rank 0, which always moves, wait unwatched.
+    private func awaitingRankZero(_ body: () throws -> Void) throws {
+        if world.rank > 0 { watchdog.setLimit(seconds: 1e8) }
+        try body()
+        try waitForOthers()
+    }
+
+    /// All ranks call this when model and texts are open: memory of the fullest rank's process so far, the same on all. Mapped texts are left
+    /// out: their pages go when memory is short.
+    public func processMemory() throws -> ProcessMemory {
+        ProcessMemory(program: Int(try world.allReduce(Int64(programByteCount + Machine.residentMemory.own), .max)))
     }
 
     /// All ranks call this when they have done their share of a work that may last long for others. Those who work watch themselves;

@@ -28,7 +28,13 @@ public enum MergeRun {
     /// - Returns: on the coordinator.
     /// - Throws: `AdapterError` for an adapter of another model; errors of the files.
     public static func run(_ job: Job, _ settings: Settings) throws -> StorageRun.Report? {
-        let start = ContinuousClock.now, world = job.world, isCoordinator = world.rank == 0
+        let start = ContinuousClock.now
+        // Whole files are read and written: that is for ranks that see them.
+        guard let world = job.storage.sharers else {
+            try job.waitForOthers()
+            return nil
+        }
+        let isCoordinator = world.rank == 0
         job.marker.mark("planning the merge")
         let plan = try world.together {
             let base = try Checkpoint(directory: settings.base), adapter = try Adapter(directory: settings.adapter)

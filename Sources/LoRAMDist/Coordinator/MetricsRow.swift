@@ -14,7 +14,7 @@ public struct MetricsRow: Codable, Sendable, Equatable {
     public var tokenCount: Int
     public var tokensPerSecond: Double
     public var stepSeconds: Double
-    /// Time in which the slowest-waiting rank had nothing to compute.
+    /// Time in which the longest-waiting rank had nothing to compute.
     public var waitSeconds: Double
     /// The rank on which others waited.
     public var slowestRank: Int
@@ -22,10 +22,13 @@ public struct MetricsRow: Codable, Sendable, Equatable {
     public var majorPageFaultCount: Int
     /// Of the rank with the largest.
     public var peakResidentMiB: Double
+    /// Share of the ranks' time in which they had nothing to compute: waiting for a neighbour's message, for replicas, for the last to be done.
+    public var bubble: Double
 
     public init(
         step: Int, phase: Recipe.Phase, loss: Double?, learningRate: Double, gradientNorm: Double?, tokenCount: Int, tokensPerSecond: Double,
-        stepSeconds: Double, waitSeconds: Double, slowestRank: Int, majorPageFaultCount: Int, peakResidentMiB: Double
+        stepSeconds: Double, waitSeconds: Double, slowestRank: Int, majorPageFaultCount: Int, peakResidentMiB: Double,
+        bubble: Double = 0
     ) {
         self.step = step
         self.phase = phase
@@ -39,6 +42,7 @@ public struct MetricsRow: Codable, Sendable, Equatable {
         self.slowestRank = slowestRank
         self.majorPageFaultCount = majorPageFaultCount
         self.peakResidentMiB = peakResidentMiB
+        self.bubble = bubble
     }
 
     /// Doubles are written so that they read back as the same bits; a missing or non-finite one is null.
@@ -56,6 +60,7 @@ public struct MetricsRow: Codable, Sendable, Equatable {
             "slowest_rank": .integer(slowestRank),
             "major_page_faults": .integer(majorPageFaultCount),
             "peak_rss_mib": .double(peakResidentMiB),
+            "bubble": .double(bubble),
         ]
     }
 }

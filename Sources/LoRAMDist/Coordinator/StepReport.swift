@@ -18,6 +18,8 @@ struct StepReport {
         let busy = seconds - update.waitSeconds
         var largest = [busy, update.waitSeconds, Machine.peakResidentMiB, seconds]
         try largest.withUnsafeMutableBufferPointer { try seat.training.allReduce($0.baseAddress!, count: $0.count, .max) }
+        // Who is done before the slowest waits for it too.
+        let busySum = try seat.training.allReduce(busy, .sum)
         let slowest = try seat.training.allReduce(Int64(largest[0] == busy ? seat.training.worldRank : -1), .max)
         let faults = Machine.majorPageFaultCount
         let faultSum = try seat.training.allReduce(Int64(faults - faultCount), .sum)
@@ -28,7 +30,8 @@ struct StepReport {
                 MetricsRow(
                     step: update.number, phase: phase, loss: update.loss, learningRate: update.learningRate, gradientNorm: update.gradientNorm,
                     tokenCount: update.tokenCount, tokensPerSecond: Double(update.tokenCount) / largest[3], stepSeconds: largest[3],
-                    waitSeconds: largest[1], slowestRank: Int(slowest), majorPageFaultCount: Int(faultSum), peakResidentMiB: largest[2]),
+                    waitSeconds: largest[1], slowestRank: Int(slowest), majorPageFaultCount: Int(faultSum), peakResidentMiB: largest[2],
+                    bubble: largest[3] > 0 ? 1 - busySum / (Double(seat.training.size) * largest[3]) : 0),
                 skipped: update.isApplied ? nil : reason))
     }
 }

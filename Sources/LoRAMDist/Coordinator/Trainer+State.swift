@@ -7,7 +7,7 @@ extension Trainer {
     ///
     /// Replica 0 of every stage writes its tensors, of which the others send it their parts.
     /// - Returns: on rank 0, what was written by all.
-    func writeState(to directory: String) throws -> [ShardRecord]? {
+    func writeState(to directory: String, _ storage: JobStorage) throws -> [ShardRecord]? {
         marker.mark("saving the training state")
         let tensors = chunks.flatMap { chunk in
             // A tied head is the embedding's copy, which the first stage saves.
@@ -20,23 +20,27 @@ extension Trainer {
             let (chunk, tensor, quantity) = tensors[index]
             try chunk.optimizer.collect(quantity, tensor.offset..<tensor.offset + tensor.count, buffer, consume)
         }
+        var record: ShardRecord?
         if seat.position.replica > 0 {
             for index in tensors.indices { try collect(index) { _, _ in } }
         } else {
-            let record = try StateWriter.writeShard(
+            try storage.prepare(directory)
+            record = try StateWriter.writeShard(
                 directory: directory, index: seat.position.stage,
                 tensors: tensors.map { (StateName.name($0.quantity, of: $0.tensor.name), $0.tensor.shape) }, fill: collect)
-            return try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)?.map { try JSONDecoder().decode(ShardRecord.self, from: $0) }
         }
-        return nil
+        try storage.bringBack(record.map { ["\(directory)/\($0.file)"] } ?? [], in: seat.training)
+        guard let record else { return nil }
+        return try seat.pipeline.gather(JSONEncoder().encode(record), root: 0)?.map { try JSONDecoder().decode(ShardRecord.self, from: $0) }
     }
 
     /// All ranks call this: takes values and moments from a state, whatever grid wrote it.
     ///
     /// - Throws: `CheckpointStateError` for damaged or other tensors.
-    public func restore(_ state: StateReader) throws {
+    func restore(_ state: StateReader, _ storage: JobStorage) throws {
         try seat.training.together {
-            try state.verify(part: seat.training.rank, of: seat.training.size)
+            // Who has parts of the files only cannot hash them.
+            if let (part, parts) = storage.share(in: seat.training) { try state.verify(part: part, of: parts) }
             for chunk in chunks {
                 for tensor in chunk.stage.layout.tensors {
                     for quantity in OptimizerShard.Quantity.allCases { try chunk.optimizer.restore(quantity, of: tensor, from: state) }

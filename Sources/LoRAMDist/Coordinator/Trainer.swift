@@ -15,7 +15,7 @@ public final class Trainer {
         public var tokenCount: Int
         /// The weights were changed.
         public var isApplied: Bool
-        /// This rank's waiting for others.
+        /// This rank's waiting for others: for messages of its neighbours, and for all at the end of the step.
         public var waitSeconds: Double
     }
 
@@ -38,6 +38,8 @@ public final class Trainer {
     let marker: ProgressMarker
     private let tiedRequests = (Request(), Request())
     private let tiedBuffer: FloatBuffer?
+    /// Of this update, outside of the executor.
+    private var waitNanoseconds: UInt64 = 0
 
     public var stages: [ModelStage] { chunks.map(\.stage) }
     private var pool: ThreadPool { chunks[0].stage.threadPool }
@@ -121,6 +123,7 @@ public final class Trainer {
     public func update(_ number: Int) throws -> Update {
         for chunk in chunks { chunk.exchange.begin() }
         reduction.begin()
+        waitNanoseconds = 0
         let own = groups.microBatches(replica: seat.position.replica)
         let batches = try own.map {
             try data.microBatch(update: number, microBatchIndex: $0, microBatchSize: settings.batch.micro, globalBatchSize: settings.batch.global)
@@ -128,7 +131,7 @@ public final class Trainer {
         for trainingStage in trainingStages { trainingStage.begin(batches) }
         let timing = try executor.run(trainingStages), trainingStage = trainingStages.last!
         for chunk in chunks {
-            try chunk.exchange.finish()
+            try waiting { try chunk.exchange.finish() }
             chunk.stage.gradients = chunk.exchange.total
         }
         try combineTiedGradients()
@@ -138,14 +141,15 @@ public final class Trainer {
                 reduction.record(microBatch: microBatch, lossSum: trainingStage.losses[index], targetTokens: trainingStage.targetCount(index))
             }
         }
-        let (lossSum, targetCount) = try reduction.reduce(over: seat.training)
-        let tokenCount = Int(try seat.training.allReduce(holdsHead ? Int64(trainingStage.tokenCount) : 0, .sum))
+        let (lossSum, targetCount) = try waiting { try reduction.reduce(over: seat.training) }
+        let tokenCount = Int(try waiting { try seat.training.allReduce(holdsHead ? Int64(trainingStage.tokenCount) : 0, .sum) })
         let rate = settings.schedule.rate(update: number)
         var result = Update(
             number: number, loss: nil, gradientNorm: nil, learningRate: rate, tokenCount: tokenCount, isApplied: false,
-            waitSeconds: timing.wait / .seconds(1))
+            waitSeconds: timing.wait / .seconds(1) + Double(waitNanoseconds) * 1e-9)
         guard targetCount > 0 else { return result }
         let gradientNorm = try squaredNorm().squareRoot() / Double(targetCount)
+        result.waitSeconds = timing.wait / .seconds(1) + Double(waitNanoseconds) * 1e-9
         result.loss = lossSum / Double(targetCount)
         result.gradientNorm = gradientNorm
         for (quantity, value) in [("loss", lossSum), ("gradient norm", gradientNorm)] where !value.isFinite {
@@ -168,7 +172,13 @@ public final class Trainer {
         norm.begin()
         let totals = chunks.map { UnsafePointer($0.exchange.total) }
         pool.run(norm.localBlockCount) { index, _ in norm.sumBlocks(index..<index + 1, of: totals) }
-        return try norm.squaredNorm()
+        return try waiting { try norm.squaredNorm() }
+    }
+
+    private func waiting<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let start = monotonicNanoseconds()
+        defer { waitNanoseconds += monotonicNanoseconds() - start }
+        return try body()
     }
 
     // MARK: - Tied embeddings
@@ -187,8 +197,10 @@ public final class Trainer {
             let gradient = chunk.exchange.total + tensor.offset + part.lowerBound
             try seat.pipeline.receive(into: tiedBuffer.base, count: part.count, from: other, tag: 4, request: tiedRequests.0)
             try seat.pipeline.send(UnsafePointer(gradient), count: part.count, to: other, tag: 4, request: tiedRequests.1)
-            try tiedRequests.0.wait()
-            try tiedRequests.1.wait()
+            try waiting {
+                try tiedRequests.0.wait()
+                try tiedRequests.1.wait()
+            }
             addElements(UnsafePointer(tiedBuffer.base), to: gradient, count: part.count)
         }
     }

@@ -60,6 +60,13 @@ public struct TrainingInputs {
         }
     }
 
+    /// What a phase reads, as far as it is there.
+    static func paths(_ recipe: Recipe, _ phase: Recipe.Phase) -> [String?] {
+        let data = phase == .align ? recipe.alignment.data : recipe.data, results = recipe.output.map { RunPaths($0) }
+        return [recipe.trainedOn, recipe.model, recipe.lora.initAdapter, results?.pruned, results?.aligned, results?.quantized]
+            + data.train.map(\.path) + data.evaluation.map(\.path)
+    }
+
     private static func sources(_ settings: TrainingSettings) throws -> [DataConfiguration.Source] {
         try settings.data.train.map { .init(path: $0.path, weight: $0.weight, format: try DatasetFormat.named($0.format.rawValue)) }
     }
@@ -89,8 +96,11 @@ public struct TrainingInputs {
         try tokenizerPath(for: base, recipe).map { try TokenizerLoader.load(path: $0) }
     }
 
-    private static func tokenizerPath(for base: ModelReference, _ recipe: Recipe) -> String? {
-        [base.directory, recipe.model].compactMap(\.self).first { directory in
+    private static func tokenizerPath(for base: ModelReference, _ recipe: Recipe) -> String? { tokenizerPath(in: [base.directory, recipe.model]) }
+
+    /// The first of the directories that holds a tokenizer.
+    static func tokenizerPath(in directories: [String?]) -> String? {
+        directories.compactMap(\.self).first { directory in
             FilePath.isDirectory(directory) && TokenizerLoader.fileNames.contains { FilePath.exists("\(directory)/\($0)") }
         }
     }

@@ -37,6 +37,7 @@ public struct TrainingRun {
         job.marker.mark("reading model and data")
         let output = try world.together { try recipe.requiredOutput() }
         paths = RunPaths(output)
+        try job.stage(TrainingInputs.paths(recipe, phase))
         let cached = try TrainingInputs.cachedSources(job, phase: phase)
         let inputs = try world.together {
             try TrainingInputs(recipe: recipe, phase: phase, cached: cached) { TrainingSettings(recipe: recipe, phase: phase, tied: $0.tiesWordEmbeddings) }
@@ -44,6 +45,7 @@ public struct TrainingRun {
         self.inputs = inputs
         let trained = inputs.trained, config = trained.base.config
         let settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
+        let process = try job.processMemory()
         let (grid, seat) = try job.makeGrid(
             layers: config.layerCount,
             allowsReplicas: { replicas in
@@ -55,13 +57,16 @@ public struct TrainingRun {
                 let storage = StageStorage.forecast(
                     recipe, weights: trained.base.weightBytes, isFile: trained.base.isFile, quantizes: phase == .train)
                 return try TrainingLayout(config: config, settings: settings, dims: dims).memories(
-                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
+                    weights: storage.weights, sharesFrozen: storage.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
+                    hasMasks: trained.masks != nil)
             })
+        let layout = try world.together { try TrainingLayout(config: config, settings: settings, dims: grid.dims) }
+        try job.stage(tensorsOf: [trained.base.directory, recipe.lora.initAdapter], for: layout.ranges(stage: seat.position.stage), config: config)
         job.marker.mark("loading the stage")
         let storage = try StageStorage.resolve(recipe, model: trained.base, quantizes: phase == .train, seat: seat)
         trainer = try Trainer(
             settings: settings, source: trained.base.source, data: inputs.data, grid: grid, seat: seat, pool: job.pool, kernels: job.kernels,
-            storage: storage, masks: phase == .align || recipe.lora.mask == .training ? trained.masks : nil, marker: job.marker)
+            storage: storage, masks: settings.usesMasks ? trained.masks : nil, marker: job.marker)
         try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stages.reduce(0) { $0 &* 31 &+ $1.frozenSampleHash() }, what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
         if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
@@ -69,9 +74,11 @@ public struct TrainingRun {
         firstStep = resumed + 1
         tokenCount = 0
         if resumed > 0 {
-            let run = paths.run
+            let run = paths.run, committed = [paths.states.committedPath(step: resumed)]
+            try job.stage(committed)
+            try job.stage(tensorsOf: committed, for: layout.ranges(stage: seat.position.stage), config: config)
             let state = try world.together { try StateReader(run: run, step: resumed) }
-            try trainer.restore(state)
+            try trainer.restore(state, job.storage)
             tokenCount = state.manifest.position.tokenCount
         }
         try describe(job, resumed: resumed)
@@ -143,7 +150,7 @@ public struct TrainingRun {
         let position = TrainingPosition(
             sampleCount: step * trainer.settings.batch.global, tokenCount: tokenCount, optimizerStepCount: trainer.optimizerStepCount)
         try job.coordinator.ask(.begin(step: step))
-        let records = try trainer.writeState(to: paths.states.temporaryPath(step: step))
+        let records = try trainer.writeState(to: paths.states.temporaryPath(step: step), job.storage)
         try job.coordinator.ask(
             .commit(step: step, position: position, records: records ?? [], keep: trainer.settings.checkpoint.keep))
     }

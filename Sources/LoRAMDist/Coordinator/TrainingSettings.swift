@@ -15,6 +15,8 @@ public struct TrainingSettings: Sendable, Equatable {
     public var recomputation: Recomputation
     public var seed: UInt64
     public var onNonfinite: Recipe.NonfinitePolicy
+    /// A non-structurally pruned base's masks take part: they keep trained weights at zero, or multiply the adapter's products.
+    public var usesMasks: Bool
 
     /// `tied`: the model's embedding and head are one matrix, which decides LoRA's default targets.
     public init(recipe: Recipe, phase: Recipe.Phase, tied: Bool) {
@@ -41,6 +43,7 @@ public struct TrainingSettings: Sendable, Equatable {
         recomputation = Recomputation(rawValue: recipe.compute.recompute.rawValue)!
         seed = recipe.seed
         onNonfinite = recipe.onNonfinite
+        usesMasks = phase == .align || recipe.lora.mask == .training
     }
 
     /// `parallel.pipeline` for this phase. Without dense weight gradients nothing can be put off: zb-h1 is 1f1b.

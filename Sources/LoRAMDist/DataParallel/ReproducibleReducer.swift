@@ -32,6 +32,10 @@ public final class ReproducibleReducer: GradientReducer {
     /// The bucket under way: its segment before each halving, outermost first, and the exchange that is running.
     private var gradient: UnsafeMutablePointer<Float>?
     private var segments: [Range<Int>] = []
+    /// With whom the exchange under way is.
+    private var partner: Int?
+    /// Nothing else is being done meanwhile.
+    private var isFinishing = false
     private var phase = Phase.idle
     /// Elements of the running halving that are already added.
     private var addedCount = 0
@@ -121,7 +125,9 @@ public final class ReproducibleReducer: GradientReducer {
     }
 
     public func finish() throws {
-        marker.mark("reducing gradients")
+        isFinishing = true
+        defer { isFinishing = false }
+        marker.mark("reducing gradients", peer: partner.map { replicas.worldRanks[$0] })
         var pacer = PollPacer()
         while try !progress() { pacer.pause(progress: pieceTotal) }
         marker.touch()
@@ -162,6 +168,8 @@ public final class ReproducibleReducer: GradientReducer {
         receive target: UnsafeMutablePointer<Float>, _ receiveCount: Int
     ) throws {
         let partner = replicas.rank ^ (1 << level)
+        self.partner = partner
+        if isFinishing { marker.mark("reducing gradients", peer: replicas.worldRanks[partner]) }
         try replicas.receive(into: target, count: receiveCount, from: partner, tag: tag, request: receiving)
         try replicas.send(UnsafePointer(source), count: sendCount, to: partner, tag: tag, request: sending)
     }

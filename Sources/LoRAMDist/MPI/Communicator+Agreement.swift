@@ -5,13 +5,13 @@ extension Communicator {
     public func barrier() throws { try barrier(longestPauseMicroseconds: 200) }
 
     /// A barrier for ranks that may wait for minutes: they sleep up to 10 ms between polls and leave the cores to those who work.
-    public func patientBarrier() throws { try barrier(longestPauseMicroseconds: 10_000) }
+    public func patientBarrier(onIdle: (() throws -> Void)? = nil) throws { try barrier(longestPauseMicroseconds: 10_000, onIdle: onIdle) }
 
-    private func barrier(longestPauseMicroseconds: Int) throws {
+    private func barrier(longestPauseMicroseconds: Int, onIdle: (() throws -> Void)? = nil) throws {
         let request = Request()
         request.begin("MPI_Ibarrier", pieceCount: 1, rank: worldRank)
         try request.addPiece { MPI_Ibarrier(handle, $0) }
-        try request.wait(longestPauseMicroseconds: longestPauseMicroseconds)
+        try request.wait(longestPauseMicroseconds: longestPauseMicroseconds, onIdle: onIdle)
     }
 
     /// All ranks call this. Runs `body` everywhere; if it throws on any rank, all ranks throw: the lowest failing rank its own

@@ -59,10 +59,13 @@ public final class ProgressMarker: Sendable {
 }
 
 extension ProgressMarker.LastAction: CustomStringConvertible {
-    public var description: String {
+    public var description: String { "\(what), begun \(age.components.seconds) s ago" }
+
+    /// Without its age.
+    public var what: String {
         var text = label
         if let microBatch { text += " of micro-batch \(microBatch)" }
         if let peer { text += " (rank \(peer))" }
-        return text + ", begun \(age.components.seconds) s ago"
+        return text
     }
 }

@@ -43,11 +43,13 @@ public struct GridSearch: Sendable {
     ///   - speed: cores and ranks of a node in it are set by the search.
     /// - Throws: `PlanError.nothingFits` with what would, `.noGrid`.
     public init(
-        config: LlamaConfig, settings: TrainingSettings, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, cluster: Cluster,
-        speed: PlanSpeed
+        config: LlamaConfig, settings: TrainingSettings, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, process: ProcessMemory,
+        hasMasks: Bool, cluster: Cluster, speed: PlanSpeed
     ) throws {
         self.cluster = cluster
-        let search = Enumeration(config: config, settings: settings, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, speed: speed)
+        let search = Enumeration(
+            config: config, settings: settings, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, process: process, hasMasks: hasMasks,
+            speed: speed)
         let found = try search.candidates(cluster)
         guard let first = found.first else { throw PlanError.noGrid(nodes: cluster.nodes, cores: cluster.cores, layers: config.layerCount) }
         guard first.fits else {
@@ -65,6 +67,8 @@ public struct GridSearch: Sendable {
         let weights: WeightBytes
         let sharesFrozen: Bool
         let kernels: ComputeKernels
+        let process: ProcessMemory
+        let hasMasks: Bool
         let speed: PlanSpeed
 
         /// The best of each grid, those that fit first, then by time, then by memory.
@@ -100,7 +104,8 @@ public struct GridSearch: Sendable {
             do { layout = try TrainingLayout(config: config, settings: settings, dims: dims) } catch is GradientGroupsError { return nil }
             var speed = speed
             (speed.ranksPerNode, speed.coresPerRank) = (ranks, cluster.cores / ranks)
-            let memories = layout.memories(weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: speed.coresPerRank)
+            let memories = layout.memories(
+                weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: speed.coresPerRank, process: process, hasMasks: hasMasks)
             let map = NodeMap(nodes: cluster.nodes, ranksPerNode: ranks, memoryByteCount: cluster.memoryByteCount)
             return Candidate(
                 plan: try GridPlan(layout, memories: memories, speed: speed), ranksPerNode: ranks,

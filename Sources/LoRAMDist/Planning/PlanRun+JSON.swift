@@ -5,7 +5,7 @@ extension PlanRun {
         let adapter = model.adapterParameters(lora)
         var json: JSONValue = [
             "model": .string(recipe.model ?? ""), "method": .string(model.method), "ratio": .double(model.ratio),
-            "pattern": isSemi ? .string(recipe.pruning.pattern) : .null,
+            "pattern": model.pattern.map { .string($0) } ?? .null,
             "quantization": model.quantizer == nil ? "none" : "nf4",
             "original_parameters": .integer(model.originalParameters), "pruned_parameters": .integer(model.prunedParameters),
             "reduction": .double(model.reduction), "paper_parameters": .integer(model.paperParameters), "paper_bytes": .integer(model.paperBytes),
@@ -14,7 +14,7 @@ extension PlanRun {
                 "rank": .integer(lora.rank), "targets": .array(lora.targets.map { .string($0.rawValue) }), "parameters": .integer(adapter.trained),
                 "recovered_parameters": .integer(adapter.recovered), "gradient_bytes": .integer(adapter.trained * 4),
             ],
-            "phase": .string(phase.rawValue),
+            "phase": .string(phase.rawValue), "weights": weights.quantizer == nil ? "none" : "nf4",
         ]
         for member in grid.json.objectMembers ?? [] { json[member.key] = member.value }
         json["alignment"] = [
@@ -32,8 +32,6 @@ extension PlanRun {
         }
         return json
     }
-
-    var isSemi: Bool { model.method == PruningRecipe.Method.semi.rawValue }
 
     /// Of the alignment, at the rate of all ranks together and this grid's bubble.
     var alignmentSeconds: Double {
@@ -74,7 +72,8 @@ extension GridPlan.Stage {
             "chunks": .integer(ranges.count), "embedding": .bool(ranges.contains(where: \.isFirst)), "head": .bool(ranges.contains(where: \.isLast)), "weight_parameters": .integer(weightParameters),
             "trained_parameters": .integer(trainedParameters), "weights_bytes": .integer(memory.frozen), "trained_bytes": .integer(memory.parameters),
             "optimizer_bytes": .integer(memory.moments), "gradient_bytes": .integer(memory.gradients), "activation_bytes": .integer(memory.activations),
-            "scratch_bytes": .integer(memory.scratch), "message_bytes": .integer(memory.messages), "process_bytes": .integer(memory.process),
+            "scratch_bytes": .integer(memory.scratch), "message_bytes": .integer(memory.messages), "process_bytes": .integer(memory.process.program),
+            "tokenizer_bytes": .integer(memory.process.tokenizer), "text_bytes": .integer(memory.process.texts),
             "total_bytes": .integer(memory.total), "micro_batches_in_flight": .integer(slots), "flops": .double(flops),
             "compute_seconds": .double(computeSeconds), "boundary_bytes": .integer(boundaryBytes), "all_reduce_bytes": .integer(allReduceBytes),
             "exposed_all_reduce_seconds": .double(exposedReduceSeconds),

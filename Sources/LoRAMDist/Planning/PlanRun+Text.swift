@@ -4,7 +4,7 @@ import LoRAMEngine
 extension PlanRun: CustomStringConvertible {
     public var description: String {
         let adapter = model.adapterParameters(lora), settings = grid.layout.settings, dims = grid.layout.dims
-        let method = model.ratio == 0 ? "whole" : "\(model.method) \(isSemi ? recipe.pruning.pattern : Formatting.fixed(model.ratio, decimals: 2))"
+        let method = model.ratio == 0 ? "whole" : "\(model.method) \(model.pattern ?? Formatting.fixed(model.ratio, decimals: 2))"
         var lines: [(String, String)] = [
             ("model", "\(recipe.model ?? ""), \(method)\(model.quantizer == nil ? "" : ", nf4")"),
             ("parameters", "\(Formatting.grouped(model.prunedParameters)) of \(Formatting.grouped(model.originalParameters)), \(times(model.reduction)) less as the paper counts"),
@@ -18,6 +18,7 @@ extension PlanRun: CustomStringConvertible {
                 phase.rawValue,
                 "\(dims.stages) stages x \(dims.replicas) replicas, \(settings.parallel.pipeline.rawValue), recompute \(settings.recomputation.rawValue)"
                     + (grid.isRecomputingAhead ? " ahead" : "") + ", \(grid.layout.schedule.microBatchCount) micro-batches of \(settings.batch.micro) x \(settings.data.length) tokens"
+                    + (weights.quantizer == nil || model.quantizer != nil ? "" : "; weights in nf4, quantization.type's default")
             ),
         ]
         if let search {
@@ -49,13 +50,13 @@ extension PlanRun: CustomStringConvertible {
 
     private var stageTable: TextTable {
         var table = TextTable([
-            "stage", "layers", "weights", "trained", "optimizer", "gradients", "activations", "scratch", "messages", "total", "sends", "all-reduce", "compute",
+            "stage", "layers", "weights", "trained", "optimizer", "gradients", "activations", "scratch", "messages", "process", "total", "sends", "all-reduce", "compute",
         ])
         for stage in grid.stages {
             let memory = stage.memory
             table.add(
                 ["\(stage.index)", stage.layersText]
-                    + [memory.frozen, memory.parameters, memory.moments, memory.gradients, memory.activations, memory.scratch, memory.messages, memory.total,
+                    + [memory.frozen, memory.parameters, memory.moments, memory.gradients, memory.activations, memory.scratch, memory.messages, memory.process.total, memory.total,
                         stage.boundaryBytes, stage.allReduceBytes].map { Formatting.bytes($0) }
                     + [Formatting.seconds(stage.computeSeconds)])
         }

@@ -16,6 +16,9 @@ public struct PlanRun: Sendable {
         public var gigaflops: Double?
         /// GB/s between nodes; nil: 10 Gbit/s.
         public var bandwidth: Double?
+        /// Nobody spoke of quantization: the model's own numbers are those of its plain weights, as the paper's tables have them. Training is
+        /// planned with the recipe's default all the same, since that is what `train` would do.
+        public var countsPlainWeights = false
         /// Tokens to be scored with the whole model, layer by layer; nil: that is not planned.
         public var scoredTokens: Int?
         /// GB/s from the disk; nil: 1.
@@ -29,6 +32,8 @@ public struct PlanRun: Sendable {
     public let model: ModelPlan
     public let lora: LoRAConfig
     public let grid: GridPlan
+    /// As a rank holds them in this phase.
+    public let weights: WeightBytes
     /// Bytes on the fullest node and the other grids, where a cluster was given.
     public let search: GridSearch?
     /// Operations of the recipe's whole alignment.
@@ -42,7 +47,11 @@ public struct PlanRun: Sendable {
         try options.check()
         self.recipe = recipe
         phase = options.phase
-        model = try ModelPlan(recipe)
+        // Before anything is read: what a process takes anyway.
+        var process = ProcessMemory.foretold
+        var counted = recipe
+        if options.countsPlainWeights { counted.quantization.type = .none }
+        model = try ModelPlan(counted)
         let config = model.trained
         var settings = TrainingSettings(recipe: recipe, phase: phase, tied: config.tiesWordEmbeddings)
         if options.shortensSamples { settings.data.length = min(settings.data.length, config.maxPositionCount) }
@@ -51,6 +60,9 @@ public struct PlanRun: Sendable {
         // Alignment trains the weights before they are quantized; a shape alone stands for a checkpoint to come.
         let storage = StageStorage.forecast(recipe, weights: WeightBytes(quantizer: model.storedQuantizer), isFile: true, quantizes: phase == .train)
         let (weights, sharesFrozen) = storage
+        self.weights = weights
+        process.addData(of: recipe, settings)
+        let hasMasks = model.zeroCount > 0
 
         let cores = options.cores ?? recipe.parallel.threads.given ?? Machine.availableProcessorCount
         let measured = options.gigaflops == nil
@@ -64,7 +76,7 @@ public struct PlanRun: Sendable {
             let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
             let search = try GridSearch(
                 config: config, settings: settings, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels,
-                cluster: GridSearch.Cluster(nodes: nodes, cores: cores, memoryByteCount: memory), speed: speed)
+                process: process, hasMasks: hasMasks, cluster: GridSearch.Cluster(nodes: nodes, cores: cores, memoryByteCount: memory), speed: speed)
             self.search = search
             grid = search.best.plan
         } else {
@@ -72,7 +84,9 @@ public struct PlanRun: Sendable {
             let layout = try TrainingLayout(config: config, settings: settings, dims: dims)
             search = nil
             grid = try GridPlan(
-                layout, memories: layout.memories(weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: cores), speed: speed)
+                layout,
+                memories: layout.memories(
+                    weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: cores, process: process, hasMasks: hasMasks), speed: speed)
         }
         let alignment = recipe.alignment
         alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps
@@ -115,5 +129,16 @@ extension PlanRun.Options {
         try require("disk", disk, 0.001...1e6)
         try require("score-tokens", scoredTokens.map(Double.init), 1...1e12)
         if nodes == nil, memory != nil, scoredTokens == nil { throw PlanError.badArgument(name: "memory", expected: "--nodes beside it", found: "none") }
+    }
+}
+
+extension ProcessMemory {
+    /// Tokenizer and texts as a run of the recipe opens them, where they are there already: the tokenizer by loading it, texts by their files' sizes.
+    mutating func addData(of recipe: Recipe, _ settings: TrainingSettings) {
+        let before = Machine.residentMemory.own
+        let loaded = TrainingInputs.tokenizerPath(in: [recipe.trainedOn, recipe.model]).map { try? TokenizerLoader.load(path: $0) }
+        withExtendedLifetime(loaded) { tokenizer = max(0, Machine.residentMemory.own - before) }
+        let paths = Set(settings.data.train.map(\.path) + settings.data.evaluation.map(\.path))
+        texts = paths.reduce(0) { $0 + (FileSystem.fileSize($1) ?? 0) }
     }
 }

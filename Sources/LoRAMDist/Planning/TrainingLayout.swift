@@ -81,12 +81,16 @@ public struct TrainingLayout: Sendable {
     /// - Parameters:
     ///   - sharesFrozen: ranks of a node that hold the stage have its frozen weights once.
     ///   - workers: compute threads of a rank.
-    public func memory(stage: Int, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> StageMemory {
+    ///   - hasMasks: the base is non-structurally pruned.
+    public func memory(
+        stage: Int, weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int, process: ProcessMemory, hasMasks: Bool = false
+    ) -> StageMemory {
         var sum: StageMemory?
         for (chunk, range) in ranges(stage: stage).enumerated() {
             var part = StageMemory(
                 config: config, range: range, training: settings.training, capacity: capacity(stage: stage, chunk: chunk), weights: weights,
-                sharesFrozen: sharesFrozen, kernels: kernels, workers: workers, trainedType: settings.trainedType(kernels))
+                sharesFrozen: sharesFrozen, kernels: kernels, workers: workers, process: process, usesMasks: hasMasks && settings.usesMasks,
+                trainedType: settings.trainedType(kernels))
             let parameters = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: settings.training))
             let shards = ShardPlan(parameters, of: settings.training, groups)
             part.moments = OptimizerShard.byteCount(elements: shards.largestShardCount, weights: settings.trainedType(kernels))
@@ -110,8 +114,13 @@ public struct TrainingLayout: Sendable {
     }
 
     /// Memory of each stage, in order.
-    public func memories(weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int) -> [StageMemory] {
-        (0..<dims.stages).map { memory(stage: $0, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: workers) }
+    public func memories(
+        weights: WeightBytes, sharesFrozen: Bool, kernels: ComputeKernels, workers: Int, process: ProcessMemory, hasMasks: Bool = false
+    ) -> [StageMemory] {
+        (0..<dims.stages).map {
+            memory(
+                stage: $0, weights: weights, sharesFrozen: sharesFrozen, kernels: kernels, workers: workers, process: process, hasMasks: hasMasks)
+        }
     }
 }
 

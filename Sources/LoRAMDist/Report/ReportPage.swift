@@ -1,16 +1,21 @@
 import LoRAMEngine
 
-/// One HTML page about one or several runs, complete in itself: it asks no network for anything.
+/// One HTML page about runs and studies, complete in itself: it asks no network for anything.
 public struct ReportPage: Sendable {
     static let colourCount = 6
 
     public let runs: [RunRecord]
+    public let studies: [StudyRecord]
 
-    public init(_ runs: [RunRecord]) { self.runs = runs }
+    public init(_ runs: [RunRecord], studies: [StudyRecord] = []) {
+        self.runs = runs
+        self.studies = studies
+    }
 
     public var html: String {
-        let title = runs.count == 1 ? runs[0].name : "\(runs.count) runs"
-        let sections = Recipe.Phase.allCases.map(section).joined()
+        let names = studies.map(\.name) + runs.map(\.name)
+        let title = names.count == 1 ? names[0] : "\(names.count) \(studies.isEmpty ? "runs" : "runs and studies")"
+        let sections = studies.map(section).joined() + Recipe.Phase.allCases.map(section).joined()
         return """
             <!doctype html>
             <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -27,19 +32,25 @@ public struct ReportPage: Sendable {
         return "<ul class=\"legend\">\(items.joined())</ul>"
     }
 
+    private func section(_ study: StudyRecord) -> String {
+        let chart = StudyChart(study: study), table = StudyTable(study: study)
+        return "<section><h2>\(Markup.escaped(study.name)): which parts of LoRAM matter</h2>\(chart.legend)<div class=\"single\">\(chart.svg)</div>"
+            + "<p>\(Markup.escaped(table.caption))</p>\(Self.table(table.head, table.rows))</section>"
+    }
+
     // MARK: - A phase
 
     private func section(_ phase: Recipe.Phase) -> String {
         let present = runs.enumerated().filter { $0.element.series[phase] != nil }
         guard !present.isEmpty else { return "" }
-        func chart(_ title: String, _ key: String) -> String {
-            LineChart(title: title, curves: present.compactMap { index, run in run.series(phase, key).map { (index, $0) } }).svg
+        func chart(_ title: String, _ key: String, fromZero: Bool = false) -> String {
+            LineChart(title: title, curves: present.compactMap { index, run in run.series(phase, key).map { (index, $0) } }, fromZero: fromZero).svg
         }
         let evaluations = Set(present.flatMap { $0.element.series[phase]!.keys.filter { $0.hasPrefix("eval/") } }).sorted()
         let charts = chart("loss", "loss") + evaluations.map { chart("perplexity, \($0.dropFirst(5))", $0) }.joined()
-            + chart("learning rate", "learning_rate") + chart("gradient norm", "grad_norm") + chart("tokens/s", "tokens_per_second")
-            + chart("peak memory of the largest rank, MiB", "peak_rss_mib")
-        let pipelines = present.compactMap { _, run in run.plan(phase).map { pipeline(run, $0) } }.joined()
+            + chart("learning rate", "learning_rate") + chart("gradient norm", "grad_norm") + chart("tokens/s", "tokens_per_second", fromZero: true)
+            + chart("peak memory of the largest rank, MiB", "peak_rss_mib", fromZero: true)
+        let pipelines = present.compactMap { _, run in run.plan(phase).map { pipeline(run, $0, run.comparison(phase)) } }.joined()
         return "<section><h2>\(phase == .align ? "Alignment" : "Adapter training")</h2>\(table(phase, present.map { $0 }, evaluations))"
             + "<div class=\"charts\">\(charts)</div>\(pipelines)</section>"
     }
@@ -64,14 +75,17 @@ public struct ReportPage: Sendable {
         return Self.table(head, rows)
     }
 
-    private func pipeline(_ run: RunRecord, _ plan: GridPlan) -> String {
+    private func pipeline(_ run: RunRecord, _ plan: GridPlan, _ comparison: RunRecord.Comparison?) -> String {
         let dims = plan.layout.dims
-        let caption = "\(run.name): \(dims.stages) stages x \(dims.replicas) replicas, bubble \(Formatting.fixed(plan.bubble * 100, decimals: 1)) %, as planned"
+        func percent(_ share: Double) -> String { Formatting.fixed(share * 100, decimals: 1) + " %" }
+        let bubble = comparison?.bubble.map { " (measured \(percent($0.measured)))" } ?? ""
+        let peak = comparison?.peakRankBytes.map { ", largest rank \(Formatting.bytes(Int($0.foretold))) (measured \(Formatting.bytes(Int($0.measured))))" } ?? ""
+        let caption = "\(run.name): \(dims.stages) stages x \(dims.replicas) replicas, as planned: bubble \(percent(plan.bubble))\(bubble)\(peak)"
         let rows = plan.stages.map { stage -> [String] in
             let memory = stage.memory
             return [
                 "\(stage.index)", stage.layersText,
-            ] + [memory.frozen, memory.parameters + memory.moments + memory.gradients, memory.activations, memory.scratch + memory.messages + memory.process, memory.total]
+            ] + [memory.frozen, memory.parameters + memory.moments + memory.gradients, memory.activations, memory.scratch + memory.messages + memory.process.total, memory.total]
                 .map { Formatting.bytes($0) }
         }
         let table = Self.table(["stage", "layers", "frozen weights", "trained, optimizer, gradients", "activations", "other", "memory of a rank"], rows)
@@ -93,9 +107,10 @@ public struct ReportPage: Sendable {
         .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}th,td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:left;white-space:nowrap}th{color:var(--soft);font-weight:600;font-size:13px}
         .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:20px;margin-top:20px}figure{margin:0}figcaption{font-weight:600;margin-bottom:4px}
         svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.timeline{margin-bottom:12px}.timeline text{font-size:13px}
-        .grid{stroke:var(--line)}polyline{fill:none;stroke-width:2;stroke-linejoin:round}
-        @media(max-width:600px){main{padding:16px 14px 40px}.charts svg text{font-size:17px}.timeline{min-width:680px}}
+        .single{max-width:700px}p{color:var(--soft);margin:14px 0 6px}svg line{stroke-width:2}.reference{stroke:var(--soft);stroke-dasharray:5 4}
+        svg .grid{stroke:var(--line);stroke-width:1}polyline{fill:none;stroke-width:2;stroke-linejoin:round}
+        @media(max-width:600px){main{padding:16px 14px 40px}.charts svg text,.single svg text{font-size:17px}.timeline{min-width:680px}}
         .legend{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;padding:0;margin:0 0 10px}.swatch{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px}
-        """ + (0..<colourCount).map { "polyline.run\($0){stroke:var(--c\($0))}circle.run\($0){fill:var(--c\($0))}.swatch.run\($0){background:var(--c\($0))}" }.joined()
+        """ + (0..<colourCount).map { "polyline.run\($0){stroke:var(--c\($0))}circle.run\($0){fill:var(--c\($0))}line.run\($0){stroke:var(--c\($0))}.swatch.run\($0){background:var(--c\($0))}" }.joined()
         + ["F", "R", "B", "W", "idle"].map { "rect.\($0){fill:var(--\($0))}.swatch.\($0){background:var(--\($0))}" }.joined()
 }

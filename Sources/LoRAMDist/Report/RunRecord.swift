@@ -71,10 +71,13 @@ public struct RunRecord: Sendable {
 /// A report that cannot be made.
 public enum ReportError: DiagnosedError, Equatable {
     case noMetrics(path: String)
+    case badStudy(path: String, line: Int)
 
     public var description: String {
         switch self {
         case .noMetrics(let path): "\(path): expected the metrics of a run that has begun, found none; name run directories"
+        case .badStudy(let path, let line):
+            "\(path), line \(line): expected a study's row with seed, method, aligned, arm and a finite nll, found none; run cluster/study/run.sh again"
         }
     }
 }

@@ -34,6 +34,8 @@ struct LineChart {
     var title: String
     /// Run's index, which is its colour, and its values.
     var curves: [(run: Int, series: RunRecord.Series)]
+    /// The axis begins at 0, for amounts whose changes would look larger than they are.
+    var fromZero = false
 
     private static let width = 640.0, height = 240.0, left = 64.0, right = 12.0, top = 12.0, bottom = 28.0
     private static let maxPoints = 500
@@ -41,20 +43,19 @@ struct LineChart {
     var svg: String {
         let curves = curves.map { (run: $0.run, points: Self.thinned($0.series.points.filter { $0.value.isFinite })) }.filter { !$0.points.isEmpty }
         let values = curves.flatMap { $0.points.map(\.value) }, steps = curves.flatMap { $0.points.map { Double($0.step) } }
-        guard var low = values.min(), var high = values.max(), let first = steps.min(), var last = steps.max() else { return "" }
-        if high == low { (low, high) = (low - max(abs(low) * 0.1, 1e-9), high + max(abs(high) * 0.1, 1e-9)) }
-        if last == first { last = first + 1 }
-        func x(_ step: Double) -> Double { Self.left + (step - first) / (last - first) * (Self.width - Self.left - Self.right) }
-        func y(_ value: Double) -> Double { Self.top + (high - value) / (high - low) * (Self.height - Self.top - Self.bottom) }
+        guard !values.isEmpty else { return "" }
+        let across = ChartAxis(steps, widened: false, parts: 6, smallestStep: 1), upwards = ChartAxis(values + (fromZero ? [0] : []))
+        func x(_ step: Double) -> Double { Self.left + across.place(step) * (Self.width - Self.left - Self.right) }
+        func y(_ value: Double) -> Double { Self.top + (1 - upwards.place(value)) * (Self.height - Self.top - Self.bottom) }
         var body = ""
-        for part in 0...4 {
-            let value = low + (high - low) * Double(part) / 4, line = Markup.number(y(value))
+        for value in upwards.ticks {
+            let line = Markup.number(y(value))
             body += "<line class=\"grid\" x1=\"\(Self.left)\" x2=\"\(Self.width - Self.right)\" y1=\"\(line)\" y2=\"\(line)\"/>"
-            body += "<text x=\"\(Self.left - 6)\" y=\"\(line)\" dy=\"4\" text-anchor=\"end\">\(Markup.label(value))</text>"
+            body += "<text x=\"\(Self.left - 6)\" y=\"\(line)\" dy=\"4\" text-anchor=\"end\">\(upwards.label(value))</text>"
         }
-        for part in 0...4 {
-            let step = (first + (last - first) * Double(part) / 4).rounded()
-            body += "<text x=\"\(Markup.number(x(step)))\" y=\"\(Self.height - 8)\" text-anchor=\"\(part == 4 ? "end" : "middle")\">\(Int(step))</text>"
+        for step in across.ticks {
+            let isAtEdge = across.place(step) > 0.97
+            body += "<text x=\"\(Markup.number(x(step)))\" y=\"\(Self.height - 8)\" text-anchor=\"\(isAtEdge ? "end" : "middle")\">\(across.label(step))</text>"
         }
         for curve in curves {
             let path = curve.points.map { "\(Markup.number(x(Double($0.step)))),\(Markup.number(y($0.value)))" }.joined(separator: " ")

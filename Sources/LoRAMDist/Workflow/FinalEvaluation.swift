@@ -14,6 +14,7 @@ struct FinalEvaluation {
     /// All ranks call this.
     func run() throws {
         let recipe = job.recipe, model = try recipe.requiredModel()
+        try job.stage([paths.pruned, paths.aligned, paths.quantized, paths.prunedAdapter, paths.adapter])
         var arms: [(name: String, model: String, adapter: String?)] = [("base", model, nil), ("loram", model, paths.adapter)]
         let trainedOn = [paths.quantized, paths.aligned, paths.pruned].first(where: Checkpoint.hasWeights)
         if let trainedOn {

@@ -19,6 +19,7 @@ package struct DatasetFile: Sendable {
     package let layout: Layout
     package let ranges: [Range]
     private let file: MappedFile
+    private let pages: MappedPages
 
     /// Separates the documents of a plain text file.
     package static let documentSeparator = Array("<|endoftext|>".utf8)
@@ -31,18 +32,21 @@ package struct DatasetFile: Sendable {
         file.advise(.sequential)
         self.path = path
         self.file = file
+        let pages = MappedPages(file)
+        self.pages = pages
         let bytes = file.bytes.assumingMemoryBound(to: UInt8.self)
         if Self.isCompressed(bytes, path: path) { throw DatasetError.compressed(path: path) }
         layout = Self.layout(bytes, path: path, format: format)
         switch layout {
-        case .jsonLines: ranges = Self.lines(bytes)
-        case .jsonArray: ranges = try Self.arrayElements(file.bytes, path: path)
+        case .jsonLines: ranges = Self.lines(bytes, pages)
+        case .jsonArray: ranges = try Self.arrayElements(file.bytes, pages, path: path)
         case .plainText: ranges = try Self.documents(bytes, path: path)
         }
         guard !ranges.isEmpty else {
             throw DatasetError.empty(path: path, expected: layout == .plainText ? "text" : "at least one record")
         }
         file.advise(.normal)
+        if file.count > MappedPages.byteCount { file.advise(.dontNeed) }
     }
 
     package var recordCount: Int { ranges.count }
@@ -50,6 +54,7 @@ package struct DatasetFile: Sendable {
     /// The bytes of a record; valid while the file is referenced.
     package func bytes(of record: Int) -> UnsafeBufferPointer<UInt8> {
         let range = ranges[record]
+        pages.read(range.count)
         let all = file.bytes.assumingMemoryBound(to: UInt8.self)
         return UnsafeBufferPointer(rebasing: all[range.start..<range.start + range.count])
     }
@@ -94,7 +99,7 @@ package struct DatasetFile: Sendable {
     }
 
     /// Lines that are not blank.
-    private static func lines(_ bytes: UnsafeBufferPointer<UInt8>) -> [Range] {
+    private static func lines(_ bytes: UnsafeBufferPointer<UInt8>, _ pages: MappedPages) -> [Range] {
         var ranges: [Range] = []
         var start = byteOrderMarkCount(bytes)
         while start < bytes.count {
@@ -102,15 +107,19 @@ package struct DatasetFile: Sendable {
             if bytes[start..<end].contains(where: { !isWhitespace($0) }) {
                 ranges.append(Range(start: start, count: end - start))
             }
+            pages.pass(end + 1 - start)
             start = end + 1
         }
         return ranges
     }
 
-    private static func arrayElements(_ bytes: UnsafeRawBufferPointer, path: String) throws -> [Range] {
+    private static func arrayElements(_ bytes: UnsafeRawBufferPointer, _ pages: MappedPages, path: String) throws -> [Range] {
         var ranges: [Range] = []
         do {
-            try JSONScanner.elementRanges(of: bytes) { ranges.append(Range(start: $0.lowerBound, count: $0.count)) }
+            try JSONScanner.elementRanges(of: bytes) {
+                ranges.append(Range(start: $0.lowerBound, count: $0.count))
+                pages.pass($0.count)
+            }
         } catch let error as JSONError {
             let line = line(bytes.assumingMemoryBound(to: UInt8.self), error.offset)
             throw DatasetError.invalidJSON(path: path, line: line, reason: "\(error)")

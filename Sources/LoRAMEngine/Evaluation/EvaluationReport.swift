@@ -16,6 +16,8 @@ public struct EvaluationReport: Sendable {
     public var label: String
     public var perplexity: Perplexity?
     public var tasks: [ChoiceData.Result]
+    /// Of tasks whose answers the model wrote; on rank 0 alone.
+    public var written: [GenerationScore] = []
 
     public init(label: String, perplexity: Perplexity? = nil, tasks: [ChoiceData.Result] = []) {
         self.label = label
@@ -44,7 +46,8 @@ public struct EvaluationReport: Sendable {
                 JSONMember("tokens", .integer(perplexity.tokenCount)),
             ]
         }
-        if !tasks.isEmpty { members.append(JSONMember("tasks", .object(tasks.map { JSONMember($0.task.rawValue, Self.json($0)) }))) }
+        let scores = tasks.map { JSONMember($0.task.rawValue, Self.json($0)) } + written.map { JSONMember($0.task.rawValue, $0.json) }
+        if !scores.isEmpty { members.append(JSONMember("tasks", .object(scores))) }
         if let csr = commonsense {
             members.append(
                 JSONMember("csr", ["acc": .double(csr.mean), "authors_error": .double(csr.authorsError), "stderr": .double(csr.standardError)]))
@@ -85,6 +88,16 @@ public struct EvaluationReport: Sendable {
             row("\(task.rawValue) acc") { result($0).map { percent($0.accuracy, $0.questionCount) } }
             row("\(task.rawValue) acc_norm") { report in
                 result(report).flatMap { result in result.normalizedAccuracy.map { percent($0, result.questionCount) } }
+            }
+        }
+        for task in GenerationTask.allCases {
+            func measures(_ report: EvaluationReport) -> [GenerationScore.Measure] { report.written.first { $0.task == task }?.measures ?? [] }
+            for name in reports.flatMap({ measures($0).map(\.name) }).reduce(into: [String](), { if !$0.contains($1) { $0.append($1) } }) {
+                row("\(task.rawValue) \(name)") { report in
+                    measures(report).first { $0.name == name }.map {
+                        "\(Formatting.fixed(100 * $0.mean, decimals: 2)) ± \(Formatting.fixed(100 * $0.standardError, decimals: 2))"
+                    }
+                }
             }
         }
         row("CSR (authors' error, standard error)") { report in

@@ -8,7 +8,8 @@ public enum ProcessStart {
     /// Forces OpenBLAS's kernels for this program: one of its core types, such as `Haswell`.
     private static let userChoice = "LORAM_OPENBLAS_CORETYPE"
 
-    /// Starts the program again with OPENBLAS_CORETYPE set where the loaded OpenBLAS chose kernels older than this CPU.
+    /// Starts the program again with OPENBLAS_CORETYPE set where the loaded OpenBLAS chose other kernels than all hosts of this kind of CPU
+    /// are to have: older ones, or those of a sibling, whose last bits differ. Hosts need not have the same environment.
     ///
     /// OpenBLAS reads the variable when it is loaded, so nothing but a new exec changes its choice. Older releases do not know
     /// newer CPUs and fall back to AVX2 kernels: half the speed on an AVX-512 machine. A site-wide OPENBLAS_CORETYPE is often set for
@@ -28,14 +29,12 @@ public enum ProcessStart {
         for argument in arguments { free(argument) }
     }
 
-    /// The core type to ask for, or nil when OpenBLAS's own choice uses this CPU's widest vectors.
+    /// The core type to ask for: the plainest one that uses this CPU's widest vectors; nil when that is OpenBLAS's own choice.
     static func betterCoreType() -> String? {
         let chosen = BLASBackend.coreName.lowercased()
-        let usesAVX512 = ["skylakex", "cooperlake", "sapphirerapids"].contains(chosen)
-        let usesAVX2 = usesAVX512 || ["haswell", "zen"].contains(chosen)
         return switch String(cString: loram_isa_name()) {
-        case "avx512" where !usesAVX512: "SKYLAKEX"
-        case "avx2" where !usesAVX2: "HASWELL"
+        case "avx512" where chosen != "skylakex": "SKYLAKEX"
+        case "avx2" where chosen != "haswell": "HASWELL"
         default: nil
         }
     }
@@ -63,6 +62,23 @@ public enum Machine {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return Double(usage.ru_maxrss) / 1024
+    }
+
+    /// Resident set of this process now, bytes: its own memory with what it shares with other processes, and pages of mapped files,
+    /// program and libraries among them. Zeros where the system does not say.
+    public static var residentMemory: (own: Int, file: Int) {
+        let status = String(decoding: (try? FileSystem.read("/proc/self/status", limit: 1 << 16)) ?? [], as: UTF8.self)
+        var bytes: [Substring: Int] = [:]
+        for line in status.split(separator: "\n") where line.hasPrefix("Rss") {
+            let fields = line.split(whereSeparator: { $0 == ":" || $0.isWhitespace })
+            if fields.count > 1 { bytes[fields[0]] = (Int(fields[1]) ?? 0) << 10 }
+        }
+        return (bytes["RssAnon", default: 0] + bytes["RssShmem", default: 0], bytes["RssFile", default: 0])
+    }
+
+    /// A launcher (mpirun, srun) started this process as one of several.
+    public static var isLaunched: Bool {
+        ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"].contains { (name: String) in getenv(name) != nil }
     }
 
     /// Page faults of this process so far that waited for a disk.

@@ -62,11 +62,11 @@ struct ActivationStore {
 
             let count = place == .slots ? capacity.slots : 1
             if place == .working {
-                let widest = Self.widest(geometries)
+                let widest = LayerGeometry.widest(geometries)
                 sets = [[(.init(&arena, widest, config: config, tokens: N, rank: rank), .init(&arena, widest, config: config, tokens: N))]]
             } else if keepsBF16 {
                 // Small values of their own for each layer, large ones and those that are derived in the one working set.
-                let widest = Self.widest(geometries)
+                let widest = LayerGeometry.widest(geometries)
                 let working = LayerActivations.Products(&arena, widest, config: config, tokens: N, rank: 0)
                 let derived = LayerActivations.Derived(&arena, widest, config: config, tokens: N)
                 sets = (0..<count).map { _ in
@@ -78,19 +78,13 @@ struct ActivationStore {
                     }
                 }
             } else {
-                let shared = capacity.recomputation == .none ? nil : LayerActivations.Derived(&arena, Self.widest(geometries), config: config, tokens: N)
+                let shared = capacity.recomputation == .none ? nil : LayerActivations.Derived(&arena, LayerGeometry.widest(geometries), config: config, tokens: N)
                 sets = (0..<count).map { _ in
                     geometries.map { geometry in
                         (.init(&arena, geometry, config: config, tokens: N, rank: rank), shared ?? .init(&arena, geometry, config: config, tokens: N))
                     }
                 }
             }
-        }
-
-        private static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {
-            LayerGeometry(
-                headCount: geometries.map(\.headCount).max() ?? 1, keyValueHeadCount: geometries.map(\.keyValueHeadCount).max() ?? 1,
-                intermediateSize: geometries.map(\.intermediateSize).max() ?? 1)
         }
     }
 

@@ -18,7 +18,7 @@ struct Attention {
         (loram_attention_workspace(kernels.set, kernels.compute, headDim) + 3) / 4
     }
 
-    private func kernel(_ step: StepContext) -> loram_attention {
+    func kernel(_ step: StepContext) -> loram_attention {
         loram_attention(
             kernels: step.products.kernels.set, compute: step.products.kernels.compute, head_dim: headDim, scale: 1 / Float(headDim).squareRoot(),
             query_stride: queryWidth, key_stride: keyWidth, statistic_stride: headCount)

@@ -10,9 +10,29 @@ struct DecoderLayer {
     let attention: Attention
     let rotary: RotaryTable
 
+    /// What a layer must know of the tokens that go through it together, beside their values.
+    struct Rows {
+        let count: Int
+        let positions_N: UnsafePointer<Int32>
+        /// Key their dropout.
+        let rowKeys_N: UnsafePointer<UInt64>
+    }
+
     /// y = layer(x), both [N, D]. With `y_ND` nil the last product is left out: enough for a backward that follows.
     func forward(_ step: StepContext, _ batch: BatchState, _ kept: LayerActivations, y_ND: UnsafeMutablePointer<Float>?, x_ND: UnsafePointer<Float>) {
-        let N = batch.tokenCount, pool = step.pool, keys = batch.rowKeys_N
+        let rows = Rows(count: batch.tokenCount, positions_N: batch.positions_N, rowKeys_N: batch.rowKeys_N)
+        forward(step, rows, kept, rotary: rotary, y_ND: y_ND, x_ND: x_ND) {
+            attention.forward(
+                step, batch, o_NHd: kept.attended_NHd, lse_NH: kept.lse_NH, q_NHd: kept.q_NHd, k_NKd: kept.k_NKd, v_NKd: kept.v_NKd)
+        }
+    }
+
+    /// The same with somebody's attention: `attend` makes `kept.attended_NHd` of q, k and v, whose positions are in them by then.
+    func forward(
+        _ step: StepContext, _ rows: Rows, _ kept: LayerActivations, rotary: RotaryTable, y_ND: UnsafeMutablePointer<Float>?,
+        x_ND: UnsafePointer<Float>, attend: () -> Void
+    ) {
+        let N = rows.count, pool = step.pool, keys = rows.rowKeys_N
         func project(_ sites: [(Linear, Int)], _ x_NI: UnsafePointer<Float>) {
             Linear.projectHidden(step, sites.map { ($0.0, kept.hidden_NR[$0.1]) }, x_NI: x_NI, rows: N, rowKeys: keys)
         }
@@ -23,10 +43,9 @@ struct DecoderLayer {
         v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, rowKeys: keys, isKept: true)
         for (x, heads) in [(kept.q_NHd, geometry.headCount), (kept.k_NKd, geometry.keyValueHeadCount)] {
             RowKernels.rope(
-                pool, x, N: N, heads: heads, table: rotary, positions: batch.positions_N, sign: 1, rounds: step.products.keepsBF16)
+                pool, x, N: N, heads: heads, table: rotary, positions: rows.positions_N, sign: 1, rounds: step.products.keepsBF16)
         }
-        attention.forward(
-            step, batch, o_NHd: kept.attended_NHd, lse_NH: kept.lse_NH, q_NHd: kept.q_NHd, k_NKd: kept.k_NKd, v_NKd: kept.v_NKd)
+        attend()
         project([(o, 3)], kept.attended_NHd)
         // The residual stream stays f32 on its way; a recomputation, which serves backward alone, makes what backward is given elsewhere.
         o.forward(

@@ -76,3 +76,12 @@ struct BackwardScratch {
         }
     }
 }
+
+extension LayerGeometry {
+    /// Sizes that are enough for each of several layers.
+    static func widest(_ geometries: [LayerGeometry]) -> LayerGeometry {
+        LayerGeometry(
+            headCount: geometries.map(\.headCount).max() ?? 1, keyValueHeadCount: geometries.map(\.keyValueHeadCount).max() ?? 1,
+            intermediateSize: geometries.map(\.intermediateSize).max() ?? 1)
+    }
+}

@@ -28,11 +28,11 @@ public final class ModelStage {
     private let pool: ThreadPool
     let weights: StageWeights
     private let workArena: Arena
-    private var step: StepContext
-    private let embedding_VD: WeightMatrix?
+    private(set) var step: StepContext
+    let embedding_VD: WeightMatrix?
     private let embeddingGradientOffset: Int?
-    private let layers: [DecoderLayer]
-    private let head: OutputHead?
+    let layers: [DecoderLayer]
+    let head: OutputHead?
     private let batches: [BatchState]
     private let store: ActivationStore
     private let deferrals: [WeightDeferral]
@@ -250,7 +250,10 @@ public final class ModelStage {
     public func logits(slot: Int, into logits: UnsafeMutablePointer<Float>) {
         guard let head else { preconditionFailure("only the last stage knows the logits") }
         let batch = batches[slot]
-        head.logits(step, batch, x_ND: store.output(slot: slot), rows: (0..<Int32(batch.tokenCount)).map { $0 }, into: logits)
+        (0..<Int32(batch.tokenCount)).map { $0 }.withUnsafeBufferPointer { rows in
+            guard let base = rows.baseAddress else { return }
+            head.logits(step, x_ND: store.output(slot: slot), rows: base, count: rows.count, rowKeys: batch.rowKeys_N, into: logits)
+        }
     }
 
     // MARK: - What a forward pass leaves, for pruning

@@ -25,7 +25,7 @@ struct OutputHead {
             private let losses: ArenaLayout.Slice
 
             init(_ arena: inout ArenaLayout, config: LlamaConfig, tokens N: Int, rank: Int) {
-                let D = config.hiddenSize, chunk = OutputHead.chunkRows(vocabularySize: config.vocabularySize)
+                let D = config.hiddenSize, chunk = min(N, OutputHead.chunkRows(vocabularySize: config.vocabularySize))
                 slices = [N * D, N * D, N * D, N, chunk * config.vocabularySize, chunk * rank, chunk * rank].map { arena.reserve($0) }
                 losses = arena.reserve(chunk, of: Double.self)
             }
@@ -86,14 +86,24 @@ struct OutputHead {
         return total
     }
 
-    /// logits [rows.count, V] of the given rows of x.
-    func logits(_ step: StepContext, _ batch: BatchState, x_ND: UnsafePointer<Float>, rows: [Int32], into logits: UnsafeMutablePointer<Float>) {
-        rows.withUnsafeBufferPointer { gatherAndNormalize(step, x_ND, rows: $0.baseAddress!, count: rows.count) }
+    /// The same head working in other buffers.
+    func with(_ buffers: Buffers) -> OutputHead {
+        OutputHead(
+            hiddenSize: hiddenSize, vocabularySize: vocabularySize, epsilon: epsilon, gain_D: gain_D, gainGradientOffset: gainGradientOffset,
+            projection: projection, buffers: buffers)
+    }
+
+    /// logits [M, V] of the given rows of x, without dropout.
+    func logits(
+        _ step: StepContext, x_ND: UnsafePointer<Float>, rows: UnsafePointer<Int32>, count M: Int, rowKeys: UnsafePointer<UInt64>,
+        into logits: UnsafeMutablePointer<Float>
+    ) {
+        gatherAndNormalize(step, x_ND, rows: rows, count: M)
         let chunk = Self.chunkRows(vocabularySize: vocabularySize)
-        for start in stride(from: 0, to: rows.count, by: chunk) {
-            let count = min(chunk, rows.count - start), normed = buffers.normed_MD + start * hiddenSize
-            Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: batch.rowKeys_N)
-            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: batch.rowKeys_N)
+        for start in stride(from: 0, to: M, by: chunk) {
+            let count = min(chunk, M - start), normed = buffers.normed_MD + start * hiddenSize
+            Linear.projectHidden(step, [(projection, buffers.hidden_CR)], x_NI: normed, rows: count, rowKeys: rowKeys)
+            projection.forward(step, y_NO: logits + start * vocabularySize, x_NI: normed, hidden_NR: buffers.hidden_CR, rows: count, rowKeys: rowKeys)
         }
     }
 

@@ -46,7 +46,7 @@ struct StageBuffers {
     }
 
     /// Bytes of scratch that the largest product of the stage needs.
-    private static func productByteCount(
+    static func productByteCount(
         _ kernels: ComputeKernels, config: LlamaConfig, range: StageRange, training: Training, tokens: Int, workers: Int
     ) -> Int {
         let rank = training.lora?.rank ?? 0

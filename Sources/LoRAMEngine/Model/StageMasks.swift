@@ -13,6 +13,9 @@ final class StageMasks: @unchecked Sendable {
         }
     }
 
+    /// Gives the pages of the masks back to the system; they come again where they are read.
+    func release() { for view in views.values { view.release(0..<view.bytes.count) } }
+
     /// Bits as in `MaskBits`, valid as long as this object.
     func bits(_ site: LinearSite, layer: Int) -> UnsafePointer<UInt8>? { bits(PruningMasks.name(site, layer: layer)) }
 

@@ -27,7 +27,10 @@ struct StageWeights {
     ///
     /// - Throws: `AdapterError` for a missing tensor or another shape.
     func fill(from adapter: Adapter) throws {
-        for tensor in layout.tensors { try adapter.copyFloats(tensor.name, shape: tensor.shape, into: weights.floats + tensor.offset) }
+        for tensor in layout.tensors {
+            try adapter.copyFloats(tensor.name, shape: tensor.shape, into: weights.floats + tensor.offset)
+            adapter.release(tensor.name)
+        }
     }
 
     /// A norm's gain.

@@ -1,8 +1,8 @@
 extension ModelPlan {
     /// A recipe's pruning and quantization applied to the shape of its model.
     ///
-    /// Ratio 0 prunes nothing. A checkpoint that was pruned before (its plan lies beside it) is taken as it is; so is the quantization
-    /// of a checkpoint in 4 bit.
+    /// Ratio 0 prunes nothing. A checkpoint that was pruned before (its plan or its masks lie beside it) is taken as it is; so is the
+    /// quantization of a checkpoint in 4 bit.
     /// - Throws: errors of the recipe, the model's files and the pruning.
     public init(_ recipe: Recipe) throws {
         let name = try recipe.requiredModel(), pruning = recipe.pruning
@@ -19,6 +19,12 @@ extension ModelPlan {
             self.init(
                 original: whole, trained: config, method: plan.method, ratio: plan.ratio, quantizer: quantizer,
                 storedQuantizer: storedQuantizer)
+        } else if FilePath.isDirectory(name), let masks = try PruningMasks.beside(name, of: config) {
+            var pattern: String?
+            if case .pattern(let zeros, let of) = masks.label.sparsity { pattern = "\(zeros):\(of)" }
+            self.init(
+                original: config, trained: config, method: masks.label.method, ratio: masks.label.sparsity.fraction, zeroCount: try masks.prunedCount(config),
+                quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: pattern)
         } else if let path = pruning.plan {
             let plan = try PruningPlan(path: path)
             self.init(
@@ -27,7 +33,7 @@ extension ModelPlan {
             let made = try ModelPlan(config, pruning, quantizer: quantizer)
             self.init(
                 original: made.original, trained: made.trained, method: made.method, ratio: made.ratio, zeroCount: made.zeroCount,
-                quantizer: quantizer, storedQuantizer: storedQuantizer)
+                quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: made.pattern)
         }
     }
 
@@ -59,6 +65,6 @@ extension ModelPlan {
         }
         self.init(
             original: config, trained: config, method: method, ratio: pattern.map { Double($0.zeros) / Double($0.of) } ?? pruning.ratio,
-            zeroCount: zeros, quantizer: quantizer)
+            zeroCount: zeros, quantizer: quantizer, pattern: pattern == nil ? nil : pruning.pattern)
     }
 }

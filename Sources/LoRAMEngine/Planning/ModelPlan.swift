@@ -15,15 +15,18 @@ public struct ModelPlan: Sendable, Equatable {
     public let method: String
     /// Of every pruned layer; 0: nothing is pruned.
     public let ratio: Double
+    /// n:m of `semi`.
+    public let pattern: String?
 
     public init(
         original: LlamaConfig, trained: LlamaConfig, method: String, ratio: Double, zeroCount: Int = 0, quantizer: Quantizer? = nil,
-        storedQuantizer: Quantizer? = nil
+        storedQuantizer: Quantizer? = nil, pattern: String? = nil
     ) {
         self.original = original
         self.trained = trained
         self.method = method
         self.ratio = ratio
+        self.pattern = pattern
         self.zeroCount = zeroCount
         self.quantizer = quantizer
         self.storedQuantizer = storedQuantizer

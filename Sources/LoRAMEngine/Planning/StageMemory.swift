@@ -1,6 +1,6 @@
 /// Memory of one rank that trains (or evaluates) a stage, counted from shapes: the buffers that `ModelStage` and the trainer allocate.
 public struct StageMemory: Sendable, Equatable {
-    /// Matrices that are not trained, as stored.
+    /// Matrices that are not trained, as stored, and masks.
     public var frozen: Int
     /// Whether the ranks of a node that hold the stage have them once: mapped files in the page cache, or shared memory.
     public var sharesFrozen: Bool
@@ -16,15 +16,13 @@ public struct StageMemory: Sendable, Equatable {
     public var scratch: Int
     /// Buffers of the messages between stages.
     public var messages: Int
-    /// The program, its libraries and MPI before anything is loaded, and pieces of weights while they are.
-    public var process: Int
+    /// The rank's process beside its stage.
+    public var process: ProcessMemory
 
-    /// Measured: program, libraries and the pieces in which weights and data are read take 31 MiB alone and 37 to 45 under mpirun.
-    public static let processBytes = 44 << 20
-
-    public var total: Int { frozen + own }
-    /// Without frozen weights.
-    public var own: Int { parameters + moments + gradients + activations + scratch + messages + process }
+    /// Resident set at its peak: mapped files included.
+    public var total: Int { frozen + own + process.texts }
+    /// Without frozen weights and what the system can take back.
+    public var own: Int { parameters + moments + gradients + activations + scratch + messages + process.own }
 }
 
 extension StageMemory {
@@ -45,12 +43,17 @@ extension StageMemory {
     /// - Parameters:
     ///   - kernels: whose workspace is counted.
     ///   - workers: compute threads.
+    ///   - usesMasks: the stage gets the masks of a non-structurally pruned model, mapped.
     ///   - trainedType: see `ModelStage.init`.
+    ///   - generation: what a `GenerationStage` on it allocates, as scratch.
     public init(
         config: LlamaConfig, range: StageRange, training: Training, capacity: StageCapacity, weights: WeightBytes, sharesFrozen: Bool,
-        kernels: ComputeKernels, workers: Int, trainedType: DType = .f32
+        kernels: ComputeKernels, workers: Int, process: ProcessMemory, usesMasks: Bool = false, trainedType: DType = .f32,
+        generation: GenerationCapacity? = nil
     ) {
-        let buffers = StageBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers)
+        let buffers = StageBuffers(
+            config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers,
+            hasMaskedProducts: usesMasks && training.lora != nil)
         let layout = ParameterLayout(ModelStage.trainedTensors(config: config, range: range, training: training))
         var names: Set<String> = []
         var matrices = 0, norms = 0
@@ -61,15 +64,28 @@ extension StageMemory {
             if shape.count == 1 { norms += shape[0] * 4 } else { matrices += weights.stored(name, shape, config) }
         }
         let rotary = capacity.positions * config.headDim * 4
-        frozen = matrices
+        frozen = matrices + (usesMasks ? Self.maskByteCount(config, range) : 0)
         self.sharesFrozen = sharesFrozen
         parameters = TrainedWeights.byteCount(layout, trainedType)
         moments = training.isTraining ? OptimizerShard.byteCount(elements: layout.count, weights: trainedType) : 0
         gradients = 0
         activations = buffers.activationByteCount
-        scratch = buffers.arena.byteCount - buffers.activationByteCount + norms + rotary
+        let generating = generation.map { capacity in
+            GenerationBuffers(config: config, range: range, training: training, capacity: capacity, kernels: kernels, workers: workers).arena.byteCount
+                + capacity.positions * config.headDim * 4
+        }
+        scratch = buffers.arena.byteCount - buffers.activationByteCount + norms + rotary + (generating ?? 0)
         messages = 0
-        process = Self.processBytes
+        self.process = process
+    }
+
+    private static func maskByteCount(_ config: LlamaConfig, _ range: StageRange) -> Int {
+        range.layers.reduce(0) { total, layer in
+            LinearSite.inLayer.reduce(total) {
+                let shape = $1.shape(in: config, layer: layer)
+                return $0 + shape.out * MaskBits.stride(shape.in)
+            }
+        }
     }
 
     /// Floats of a stage's gradient, gaps included.

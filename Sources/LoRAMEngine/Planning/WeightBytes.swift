@@ -11,6 +11,14 @@ public struct WeightBytes: Sendable, Equatable {
         WeightLayout.names(config).reduce(0) { $0 + stored($1.name, $1.shape, config) }
     }
 
+    /// Of the matrices that are read for a token, and how many elements they have: all but the embedding, of which one row is.
+    public func readForToken(_ config: LlamaConfig) -> (bytes: Int, elements: Int) {
+        StageWeights.weights(of: .whole(config), config).reduce((0, 0)) { sum, weight in
+            guard weight.shape.count == 2, weight.name != WeightName.embedding else { return sum }
+            return (sum.0 + stored(weight.name, weight.shape, config), sum.1 + weight.shape[0] * weight.shape[1])
+        }
+    }
+
     /// Of one weight. Beside quantized ones the others are bf16, as `quantize` writes them.
     func stored(_ name: String, _ shape: [Int], _ config: LlamaConfig) -> Int {
         let count = shape.reduce(1, *)

@@ -20,7 +20,7 @@ public enum PruningRun {
             let pruned = try MaskedCopy.write(model, masks: masks, to: output)
             return try PruningReport(
                 method: masks.label.method, ratio: masks.label.sparsity.fraction, originalParameters: count, prunedParameters: count - pruned,
-                output: output, readByteCount: model.storedByteCount)
+                output: output, readByteCount: model.isFile ? model.storedByteCount : 0)
         }
     }
 
@@ -32,11 +32,11 @@ public enum PruningRun {
     public static func apply(
         _ plan: PruningPlan, to model: ModelReference, output: String, scores: [LayerImportance]? = nil, readByteCount: Int = 0
     ) throws -> PruningReport {
-        try StructuredPruner.prune(model, plan: plan, to: output, scores: scores)
+        let gathered = try StructuredPruner.prune(model, plan: plan, to: output, scores: scores)
         let pruned = try plan.prunedConfig(of: model.config)
         return try PruningReport(
             method: plan.method, ratio: plan.ratio, originalParameters: model.config.parameterCount, prunedParameters: pruned.parameterCount,
-            output: output, readByteCount: readByteCount + model.storedByteCount)
+            output: output, readByteCount: readByteCount + gathered)
     }
 }
 

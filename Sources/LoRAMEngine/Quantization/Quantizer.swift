@@ -126,11 +126,11 @@ extension Quantizer {
 /// Memory of its own, aligned to 64 bytes.
 ///
 /// Unchecked: filled by its maker, never written after.
-final class ByteBuffer: @unchecked Sendable {
-    let base: UnsafeMutableRawPointer
-    let count: Int
+package final class ByteBuffer: @unchecked Sendable {
+    package let base: UnsafeMutableRawPointer
+    package let count: Int
 
-    init(count: Int) {
+    package init(count: Int) {
         base = .allocate(byteCount: max(count, 1), alignment: ArenaLayout.alignmentBytes)
         self.count = count
     }

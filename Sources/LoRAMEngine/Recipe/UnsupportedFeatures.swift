@@ -18,7 +18,6 @@ enum UnsupportedFeatures {
                 $0.parallel.coordinator == .dedicated ? nil : refuse($0.evaluation.fullModel, unless: [.never])
             },
             Row(key: "alignment.evaluation.full_model", supported: "never") { refuse($0.alignment.evaluation.fullModel, unless: [.never]) },
-            Row(key: "parallel.storage", supported: "auto or shared") { refuse($0.parallel.storage, unless: [.auto, .shared]) },
         ] + training("", evaluation: { $0.evaluation })
         + training("alignment.", evaluation: { $0.alignment.evaluation })
 

@@ -98,7 +98,7 @@ public enum FileSystem {
     }
 
     /// Path, size and time of the last change, as one text; nil if there is no such file.
-    static func identity(_ path: String) -> String? {
+    package static func identity(_ path: String) -> String? {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }
         return "\(path) \(info.st_ino) \(info.st_size) \(info.st_mtim.tv_sec).\(info.st_mtim.tv_nsec)"

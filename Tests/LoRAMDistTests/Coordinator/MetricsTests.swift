@@ -6,7 +6,7 @@ import Testing
 @Suite struct MetricsTests {
     static let keys = [
         "step", "phase", "loss", "learning_rate", "grad_norm", "tokens", "tokens_per_second", "step_seconds", "wait_seconds", "slowest_rank",
-        "major_page_faults", "peak_rss_mib",
+        "major_page_faults", "peak_rss_mib", "bubble",
     ]
 
     func write(_ rows: [MetricsRow]) throws -> [String] {

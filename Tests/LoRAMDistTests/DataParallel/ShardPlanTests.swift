@@ -71,7 +71,7 @@ struct ShardPlanTests {
             let layout = try TrainingLayout(
                 config: PlanFixture.pruned(.llama2_13B, 0.65), settings: settings, dims: ParallelDims(stages: 3, replicas: replicas))
             let kernels = try ComputeKernels(type: .bf16, name: "portable")
-            let memory = layout.memory(stage: 1, weights: WeightBytes(), sharesFrozen: true, kernels: kernels, workers: 1)
+            let memory = layout.memory(stage: 1, weights: WeightBytes(), sharesFrozen: true, kernels: kernels, workers: 1, process: PlanFixture.process)
             let count = layout.gradientCount(stage: 1)
             // bf16 weights, each norm in f32 beside them.
             #expect(memory.parameters >= 2 * count && memory.parameters < 2 * count + count / 100)

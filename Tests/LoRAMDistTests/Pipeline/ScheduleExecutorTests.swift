@@ -29,6 +29,12 @@ struct ScheduleExecutorTests {
         try expectScenario("pipeline", ["1f1b", 1, microBatches, 1_000, 3], ranks: 4)
     }
 
+    /// Waits of ranks that do not compete for cores add up to the bubble that the simulator, and so `plan`, foretells.
+    @Test(arguments: [2, 4], [0, 1])
+    func bubbleIsTheSimulated(ranks: Int, ahead: Int) throws {
+        try expectScenario("bubble", [ahead, 6], ranks: ranks)
+    }
+
     @Test(arguments: [1, 3])
     func forwardPassesAlone(ranks: Int) throws {
         try expectScenario("forward-only", [7, 20_000], ranks: ranks)

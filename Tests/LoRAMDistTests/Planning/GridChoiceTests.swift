@@ -6,7 +6,7 @@ struct GridChoiceTests {
     /// 13B at 0.65, whose weights are 11 of the 12 GiB that one rank takes.
     private static let memories: @Sendable (ParallelDims) throws -> [StageMemory] = { dims in
         try TrainingLayout(config: PlanFixture.pruned(.llama2_13B, 0.65), settings: PlanFixture.settings(["batch.micro=1", "data.length=64"]), dims: dims)
-            .memories(weights: WeightBytes(), sharesFrozen: true, kernels: PlanFixture.kernels, workers: 4)
+            .memories(weights: WeightBytes(), sharesFrozen: true, kernels: PlanFixture.kernels, workers: 4, process: PlanFixture.process)
     }
 
     private func resolve(_ nodes: NodeMap, _ overrides: [String] = []) throws -> [Int] {
@@ -56,7 +56,7 @@ struct GridChoiceTests {
     private func search(_ cluster: GridSearch.Cluster, _ overrides: [String] = []) throws -> GridSearch {
         try GridSearch(
             config: PlanFixture.pruned(.llama2_13B, 0.65), settings: PlanFixture.settings(overrides), weights: WeightBytes(), sharesFrozen: true,
-            kernels: PlanFixture.kernels, cluster: cluster, speed: PlanSpeed(gigaflopsPerCore: 50, coresPerRank: 1))
+            kernels: PlanFixture.kernels, process: PlanFixture.process, hasMasks: false, cluster: cluster, speed: PlanSpeed(gigaflopsPerCore: 50, coresPerRank: 1))
     }
 
     @Test func theSearchTakesTheFastestThatFits() throws {

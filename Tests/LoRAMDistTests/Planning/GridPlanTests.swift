@@ -5,6 +5,7 @@ import Testing
 /// Settings for plans.
 enum PlanFixture {
     static let kernels = try! ComputeKernels(name: "portable")
+    static let process = ProcessMemory(program: 44 << 20)
 
     static func settings(_ overrides: [String] = [], phase: Recipe.Phase = .train) throws -> TrainingSettings {
         TrainingSettings(recipe: try Recipe.load(file: nil, overrides: overrides), phase: phase, tied: false)
@@ -27,7 +28,7 @@ enum PlanFixture {
         _ config: LlamaConfig, stages: Int, replicas: Int = 1, _ overrides: [String] = [], speed: PlanSpeed = PlanSpeed(gigaflopsPerCore: 50, coresPerRank: 1)
     ) throws -> GridPlan {
         let layout = try TrainingLayout(config: config, settings: settings(overrides), dims: ParallelDims(stages: stages, replicas: replicas))
-        return try GridPlan(layout, memories: layout.memories(weights: WeightBytes(), sharesFrozen: true, kernels: kernels, workers: 2), speed: speed)
+        return try GridPlan(layout, memories: layout.memories(weights: WeightBytes(), sharesFrozen: true, kernels: kernels, workers: 2, process: process), speed: speed)
     }
 }
 
@@ -110,7 +111,7 @@ struct GridPlanTests {
             let stage = try ModelStage(
                 source: SyntheticWeights(config: config, seed: 1), range: layout.range(stage: index), training: settings.training,
                 capacity: layout.capacity(stage: index), pool: pool, kernels: PlanFixture.kernels)
-            let memory = layout.memory(stage: index, weights: WeightBytes(), sharesFrozen: false, kernels: PlanFixture.kernels, workers: 2)
+            let memory = layout.memory(stage: index, weights: WeightBytes(), sharesFrozen: false, kernels: PlanFixture.kernels, workers: 2, process: PlanFixture.process)
             let norms = dense ? 0 : (2 * stage.range.layers.count + (stage.range.isLast ? 1 : 0)) * 32 * 4
             let rotary = 16 * 8 * 4
             #expect(memory.activations + memory.scratch + memory.parameters == stage.workingByteCount + norms + rotary)

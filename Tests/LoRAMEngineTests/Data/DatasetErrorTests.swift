@@ -169,6 +169,18 @@ import LoRAMEngine
         }
     }
 
+    @Test(arguments: ConversationRecords.all) func survivesDamagedConversations(format: DatasetFormat, record: String) throws {
+        let text = (0..<5).map { _ in record }.joined(separator: "\n")
+        for (template, seed) in [(PromptTemplate.alpaca, UInt64(33)), (.chatml, 34)] {
+            let tokenizer = ChatTokenizer()
+            try damage(Array(text.utf8), "t.jsonl", seed: seed) { path, packing in
+                let data = try TrainingData(
+                    path, template: template, length: 64, packing: packing, tokenizer: tokenizer, vocabularySize: tokenizer.vocabularySize)
+                for sample in try data.epoch() { #expect(sample.segments.allSatisfy { $0.count <= 64 }) }
+            }
+        }
+    }
+
     private func damage(_ original: [UInt8], _ name: String, seed: UInt64, _ use: (String, Bool) throws -> Void) throws {
         var generator = LinearCongruentialGenerator(seed: seed)
         var refused = 0
@@ -195,4 +207,15 @@ import LoRAMEngine
         }
         #expect(refused > 20)
     }
+}
+
+enum ConversationRecords {
+    /// The other formats, a few records of each.
+    static let all: [(DatasetFormat, String)] = [
+        (.conversations, #"{"conversations": [{"from": "human", "value": "Hi \"Ada\""}, {"from": "gpt", "value": "Hello"}], "system": "Be \u00e9."}"#),
+        (.messages, #"{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello\n"}]}"#),
+        (.openorca, #"{"id": "1", "system_prompt": "", "question": "Why?", "response": "Because."}"#),
+        (.prompt, #"{"prompt": [{"role": "user", "content": "Hi"}], "completion": [{"role": "assistant", "content": "Hello"}]}"#),
+        (.prompt, #"{"prompt": "Hi", "completion": " there"}"#), (.alpaca, #"{"instruction": "Say", "input": null, "output": "so"}"#),
+    ]
 }

@@ -43,6 +43,26 @@ import Testing
             }
         }
     }
+
+    /// Bytes changed anywhere give the samples, where the format does not look at them, or a `DatasetError`.
+    @Test(.enabled(if: hasTools, "gzip or zstd is absent"), arguments: ["gz", "zst"]) func survivesMutations(ending: String) throws {
+        let plain = try directory.write((0..<300).map { #"{"text": "document \#($0 * 7919 % 1000)"}"# + "\n" }.joined(), "t.jsonl")
+        try command(ending == "gz" ? ["gzip", "-k", plain] : ["zstd", "-q", "-k", plain])
+        let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(plain).\(ending)")))
+        let expected = try TrainingData(plain, length: 64).firstTexts()
+        var random = SequentialRandom(CounterRandom(seed: 3, name: ending)), refused = 0
+        for _ in 0..<400 {
+            let path = try directory.write(mutated(bytes, with: &random), "damaged.jsonl.\(ending)")
+            do {
+                let data = try TrainingData(path, length: 64)
+                // zstd need not carry a checksum: then any text may come out, or several streams.
+                if ending == "gz", data.statistics.records == 300 { #expect(try data.firstTexts() == expected) }
+            } catch is DatasetError {
+                refused += 1
+            }
+        }
+        #expect(refused > 200, "\(refused)")
+    }
 }
 
 extension TrainingData {

@@ -33,6 +33,13 @@ public enum EvaluationRun {
     public struct Settings: Sendable {
         public var perplexity: EvaluationData.Configuration?
         public var tasks: [ChoiceData.Settings]
+        /// Tasks whose answers the model writes.
+        public var writtenTasks: [GenerationTaskData.Settings] = []
+        /// For those that run programs: started before MPI, on rank 0 at least.
+        public var sandbox: ProgramSandbox?
+        public var programLimits = ProgramSandbox.Limits()
+        /// Whether a task's answers begin with BOS, where the tokenizer has one.
+        public var addsBOS = true
         /// Windows of a micro-batch.
         public var microBatchSize: Int
         public var streaming = Streaming()
@@ -44,26 +51,29 @@ public enum EvaluationRun {
         }
 
         /// Tokens of the longest window.
-        var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0) }
+        var length: Int { max(perplexity?.length ?? 0, tasks.map(\.length).max() ?? 0, 1) }
         var capacity: StageCapacity { StageCapacity(tokens: microBatchSize * length, positions: length) }
     }
 
-    private struct Inputs {
+    fileprivate struct Inputs {
         var model: ModelReference
         var adapter: Adapter?
         /// Of an adapter whose product is masked.
         var masks: PruningMasks?
         var perplexity: EvaluationData?
         var tasks: [ChoiceData]
+        var writtenTasks: [GenerationTaskData]
+        var tokenizer: (any Tokenizer)?
     }
 
     /// All ranks call this. One report a subject, in their order; each is in memory only while it is scored.
     public static func run(_ job: Job, _ subjects: [Subject], _ settings: Settings) throws -> [EvaluationReport] {
-        guard settings.perplexity != nil || !settings.tasks.isEmpty else { throw EvaluationError.nothingToScore }
+        guard settings.perplexity != nil || !settings.tasks.isEmpty || !settings.writtenTasks.isEmpty else { throw EvaluationError.nothingToScore }
         return try subjects.map { try score(job, $0, settings) }
     }
 
     private static func score(_ job: Job, _ subject: Subject, _ settings: Settings) throws -> EvaluationReport {
+        try job.stage([subject.model, subject.adapter, settings.perplexity?.path] + settings.tasks.flatMap { [$0.path, $0.fewShotPath] } + settings.writtenTasks.flatMap(\.paths))
         job.marker.mark("reading model and data")
         let inputs = try job.world.together { try open(job, subject, settings) }
         let config = inputs.model.config
@@ -71,22 +81,27 @@ public enum EvaluationRun {
             config: config, training: .lora(LoRAConfig(rank: 0, alpha: 1, targets: [])), contextLength: settings.length, recompute: false)
         let training = Training.none(adapter: inputs.adapter?.lora)
         let forecast = StageStorage.forecast(job.recipe, weights: inputs.model.weightBytes, isFile: inputs.model.isFile, quantizes: false)
+        let process = try job.processMemory()
         let nodes = try NodeMap(job.world, rankByteCount: settings.streaming.memoryByteCount)
         let choice = GridChoice(nodes: nodes, layers: config.layerCount) { dims in
             let partition = try cost.partition(stages: dims.stages)
             return (0..<dims.stages).map { stage in
                 StageMemory(
                     config: config, range: partition.range(stage: stage), training: training, capacity: settings.capacity, weights: forecast.weights,
-                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount)
+                    sharesFrozen: forecast.sharesFrozen, kernels: job.kernels, workers: job.pool.threadCount, process: process,
+                    usesMasks: inputs.masks != nil, generation: inputs.writing(dims))
             }
         }
         guard let dims = try residentDims(job, choice, settings) else {
+            if let task = inputs.writtenTasks.first { throw EvaluationError.writesWhileStreaming(task: task.task) }
+            try job.stage(tensorsOf: [inputs.model.directory, subject.adapter], for: [.whole(config)], config: config)
             return try stream(job, inputs, subject, settings, memoryByteCount: nodes.usableByteCount(ofRank: job.world.rank))
         }
         let (grid, seat) = try job.makeGrid(dims)
+        let partition = try job.world.together { try cost.partition(stages: dims.stages) }
+        try job.stage(tensorsOf: [inputs.model.directory, subject.adapter], for: [partition.range(stage: seat.position.stage)], config: config)
         let storage = try StageStorage.resolve(job.recipe, model: inputs.model, quantizes: false, seat: seat)
         let stage = try job.world.together {
-            let partition = try cost.partition(stages: grid.dims.stages)
             let stage = try ModelStage(
                 source: inputs.model.source, range: partition.range(stage: seat.position.stage), training: training, capacity: settings.capacity,
                 pool: job.pool, kernels: job.kernels, storage: storage, masks: inputs.masks)
@@ -94,7 +109,15 @@ public enum EvaluationRun {
             return stage
         }
         let evaluator = Evaluator(stages: [stage], seat: seat, microBatchSize: settings.microBatchSize, marker: job.marker)
-        let report = try report(inputs, subject, settings) { _ in evaluator }
+        var report = try report(inputs, subject, settings) { _ in evaluator }
+        if let tokenizer = inputs.tokenizer, !inputs.writtenTasks.isEmpty {
+            let stops = StopTokens.of(config, directory: inputs.model.directory, tokenizer: tokenizer)
+            let answers = GeneratedAnswers(
+                job: job, generator: TextGenerator(stage: stage, seat: seat, tokenizer: tokenizer, stopTokenIDs: stops, marker: job.marker),
+                tokenizer: tokenizer, addsBOS: settings.addsBOS, positionCount: config.maxPositionCount, sandbox: settings.sandbox,
+                limits: settings.programLimits)
+            report.written = try inputs.writtenTasks.compactMap(answers.score)
+        }
         try grid.free()
         return report
     }
@@ -152,25 +175,42 @@ public enum EvaluationRun {
     }
 
     private static func open(_ job: Job, _ subject: Subject, _ settings: Settings) throws -> Inputs {
-        let model = try ModelReference.open(subject.model, syntheticSeed: subject.syntheticSeed)
+        let storage = job.storage, model = try ModelReference.open(storage.local(subject.model), syntheticSeed: subject.syntheticSeed)
         let config = model.config
         guard settings.length <= config.maxPositionCount else {
             throw TrainingError.windowBeyondPositions(key: "--length", length: settings.length, positions: config.maxPositionCount)
         }
-        let adapter = try subject.adapter.map { try Adapter(directory: $0) }
+        let adapter = try subject.adapter.map { try Adapter(directory: storage.local($0)) }
         try adapter?.validate(for: config)
         let masks = try adapter.flatMap { try AdapterMask.masks(of: $0, config: config) }
         let tokenizer = try TrainingInputs.tokenizer(for: model, job.recipe)
-        let perplexity = try settings.perplexity.map {
-            try EvaluationData(
-                configuration: $0, tokenizer: tokenizer, vocabularySize: config.vocabularySize,
+        let perplexity = try settings.perplexity.map { given in
+            var configuration = given
+            configuration.path = storage.local(given.path)
+            return try EvaluationData(
+                configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize,
                 bosTokenID: tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) })
         }
         let tasks = try settings.tasks.map {
             guard let tokenizer else { throw EvaluationError.needsTokenizer(model: subject.model) }
+            var task = $0
+            task.path = storage.local(task.path)
+            task.fewShotPath = task.fewShotPath.map(storage.local)
             return try ChoiceData(
-                $0, tokenizer: tokenizer, vocabularySize: config.vocabularySize, batchTokens: settings.microBatchSize * settings.length)
+                task, tokenizer: tokenizer, vocabularySize: config.vocabularySize, batchTokens: settings.microBatchSize * settings.length)
         }
-        return Inputs(model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks)
+        let writtenTasks = try settings.writtenTasks.map { try GenerationTaskData($0.replacingPaths(storage.local)) }
+        if !writtenTasks.isEmpty, tokenizer == nil { throw EvaluationError.needsTokenizer(model: subject.model) }
+        return Inputs(
+            model: model, adapter: adapter, masks: masks, perplexity: perplexity, tasks: tasks, writtenTasks: writtenTasks, tokenizer: tokenizer)
+    }
+}
+
+extension EvaluationRun.Inputs {
+    /// What writing the tasks' answers takes beside scoring; nil: nothing is written.
+    fileprivate func writing(_ dims: ParallelDims) -> GenerationCapacity? {
+        guard let most = writtenTasks.map(\.completionCount).max() else { return nil }
+        return GenerationCapacity(
+            sequences: max(1, min(GenerationStage.rowsTogether, (most + dims.replicas - 1) / dims.replicas)), positions: model.config.maxPositionCount)
     }
 }

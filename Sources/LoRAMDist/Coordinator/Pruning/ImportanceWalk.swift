@@ -58,6 +58,8 @@ struct ImportanceWalk {
                 let input = layer >= prunedLayers.lowerBound ? inputs[inputs.count - 1][index] : walk.streams[index]
                 stage.forward(slot: 0, input: UnsafePointer(input.base), output: walk.streams[index].base)
             }
+            // Frozen weights lie in the file, and the products have brought their pages back.
+            walk.model.release(stage.range)
         }
         if !walk.isLast { try walk.send(to: walk.stage + 1) }
         return inputs
@@ -95,7 +97,10 @@ struct ImportanceWalk {
                 accumulate(sample.base, gradient.base, squares.base, count: count, targets: stage.targetCount(slot: 0))
             }
         }
-        guard isPruned else { return nil }
+        guard isPruned else {
+            walk.model.release(stage.range)
+            return nil
+        }
         guard replicas.rank == replicas.size - 1 else {
             try replicas.send(UnsafePointer(gradient.base), count: count, to: replicas.rank + 1, tag: Self.gradientTag).wait()
             if let squares { try replicas.send(UnsafePointer(squares.base), count: count, to: replicas.rank + 1, tag: Self.squareTag).wait() }

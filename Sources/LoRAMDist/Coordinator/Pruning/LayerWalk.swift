@@ -32,6 +32,9 @@ final class LayerWalk {
         kernels = try ComputeKernels(type: .f32, name: job.kernels.name)
         let hidden = source.config.hiddenSize
         streams = sequences.map { FloatBuffer(count: $0.tokenCount * hidden) }
+        let stage = seat.position.stage
+        let range = StageRange(layers: partition.layers[stage], isFirst: stage == 0, isLast: stage == partition.stages - 1)
+        try job.stage(tensorsOf: [model.directory], for: [range], config: source.config)
         job.pool.setPoll(
             { Unmanaged<ProgressMarker>.fromOpaque($0!).takeUnretainedValue().touch() }, context: Unmanaged.passUnretained(job.marker).toOpaque())
     }
@@ -45,7 +48,7 @@ final class LayerWalk {
 
     /// One layer: its linear weights as trained tensors in f32, or all of it frozen.
     func makeLayer(_ layer: Int, trainsLinears: Bool) throws -> ModelStage {
-        readByteCount += model.storedByteCount(layer: layer)
+        if model.isFile { readByteCount += model.storedByteCount(layer: layer) }
         let made = try make(
             StageRange(layers: layer..<layer + 1, isFirst: false, isLast: false),
             .dense(frozen: [NamePattern(trainsLinears ? "*norm*" : "*")]))
@@ -55,7 +58,14 @@ final class LayerWalk {
 
     /// Final norm and head, frozen.
     func makeHead() throws -> ModelStage {
-        try make(StageRange(layers: config.layerCount..<config.layerCount, isFirst: false, isLast: true), .dense(frozen: [NamePattern("*")]))
+        countRead(WeightName.lmHead)
+        return try make(StageRange(layers: config.layerCount..<config.layerCount, isFirst: false, isLast: true), .dense(frozen: [NamePattern("*")]))
+    }
+
+    private func countRead(_ name: String) {
+        let shape = [config.vocabularySize, config.hiddenSize]
+        guard model.isFile, let type = try? model.dtype(name, shape) else { return }
+        readByteCount += shape[0] * shape[1] * type.byteCount
     }
 
     private func make(_ range: StageRange, _ training: Training) throws -> ModelStage {
@@ -68,6 +78,7 @@ final class LayerWalk {
     /// Fills the streams with what this stage's first layer reads.
     func begin() throws {
         guard stage == 0 else { return try receive(from: stage - 1) }
+        countRead(WeightName.embedding)
         let embedding = try make(StageRange(layers: 0..<0, isFirst: true, isLast: false), .none(adapter: nil))
         for (sequence, stream) in zip(sequences, streams) {
             try embedding.load(sequence, slot: 0)

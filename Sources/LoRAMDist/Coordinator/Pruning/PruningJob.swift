@@ -12,6 +12,7 @@ public enum PruningJob {
             try job.world.onRoot { report = try PruningRun.run(job.recipe, output: output) }
             return report
         }
+        try job.stage([job.recipe.model, job.recipe.pruning.calibration.path])
         job.marker.mark("reading model and data")
         let inputs = try job.world.together { try Inputs(job, output: output) }
         return try job.recipe.pruning.method.isStructured ? runStructured(job, inputs, output) : runSparse(job, inputs, output)
@@ -50,7 +51,8 @@ public enum PruningJob {
     ) throws -> (ProcessGrid, ProcessGrid.Seat) {
         let config = inputs.model.config
         let memory = PruningMemory(
-            config: config, pruning: job.recipe.pruning, score: inputs.score, calibration: inputs.calibration, job: job, model: inputs.model)
+            config: config, pruning: job.recipe.pruning, score: inputs.score, calibration: inputs.calibration, job: job, model: inputs.model,
+            process: try job.processMemory())
         return try job.makeGrid(
             layers: config.layerCount, allowsReplicas: allowsReplicas,
             memories: { dims in memory.stages(dims, partition: try partition(config, inputs, stages: dims.stages)) })
@@ -117,7 +119,7 @@ public enum PruningJob {
         return try writer.map {
             try PruningReport(
                 method: pruning.method.rawValue, ratio: pruning.sparsity.fraction, originalParameters: config.parameterCount,
-                prunedParameters: config.parameterCount - $0.prunedCount, output: output, readByteCount: total)
+                prunedParameters: config.parameterCount - $0.prunedCount, output: output, readByteCount: total + $0.readByteCount)
         }
     }
 }

@@ -8,6 +8,7 @@ struct PruningMemory {
     let calibration: CalibrationData
     let job: Job
     let model: ModelReference
+    let process: ProcessMemory
 
     /// Of each stage of a grid.
     func stages(_ dims: ParallelDims, partition: Partition) -> [StageMemory] {
@@ -17,7 +18,7 @@ struct PruningMemory {
                 config: config, range: StageRange(layers: layer..<layer + 1, isFirst: false, isLast: stage == dims.stages - 1),
                 training: .dense(frozen: [NamePattern("*norm*"), NamePattern(WeightName.lmHead)]),
                 capacity: StageCapacity(tokens: max(calibration.longest, 1), positions: max(calibration.longest, 1), recomputation: .none),
-                weights: model.weightBytes, sharesFrozen: true, kernels: job.kernels, workers: job.pool.threadCount)
+                weights: model.weightBytes, sharesFrozen: true, kernels: job.kernels, workers: job.pool.threadCount, process: process)
             memory.moments = 0
             // The activations at layer boundaries: for a backward pass of each layer, else of one.
             let boundary = (calibration.sequences.count + dims.replicas - 1) / dims.replicas * calibration.longest * config.hiddenSize * 4

@@ -9,6 +9,7 @@ struct TokenCachePart: Sendable {
     let itemCount: Int
     private let tokenCount: Int
     private let file: MappedFile
+    private let pages: MappedPages
 
     /// - Throws: `DatasetError.unreadable` for what is no such file.
     init(path: String) throws {
@@ -29,6 +30,7 @@ struct TokenCachePart: Sendable {
         guard last == tokenCount else { throw damaged() }
         file.advise(.random)
         self.file = file
+        pages = MappedPages(file)
         self.itemCount = itemCount
         self.tokenCount = tokenCount
     }
@@ -45,6 +47,7 @@ struct TokenCachePart: Sendable {
     func append(_ item: Int, _ range: Range<Int>, to sequence: inout TokenSequence) {
         let start = start(item), count = self.start(item + 1) - start
         let range = range.clamped(to: 0..<count)
+        pages.read(4 * range.count)
         for position in start + range.lowerBound..<start + range.upperBound {
             let id = file.bytes.loadUnaligned(fromByteOffset: Self.headerBytes + 4 * position, as: Int32.self)
             sequence.ids.append(id)

@@ -24,6 +24,15 @@ extension PromptTemplate {
         }
     }
 
+    /// The token of the template's own that ends an answer; nil: EOS does.
+    var endOfAnswer: String? {
+        switch self {
+        case .llama3: "<|eot_id|>"
+        case .chatml: "<|im_end|>"
+        case .alpaca, .llama2, .none: nil
+        }
+    }
+
     /// - Throws: `DatasetError.templateNeedsToken`
     func check(_ tokenizer: any Tokenizer) throws(DatasetError) {
         for token in requiredTokens where tokenizer.encode(token, special: true).count != 1 {
@@ -49,7 +58,7 @@ extension PromptTemplate {
         return exchanges
     }
 
-    private var endsWithOwnToken: Bool { self == .llama3 || self == .chatml }
+    private var endsWithOwnToken: Bool { endOfAnswer != nil }
 
     private func plain(_ turn: Conversation.Turn) -> String {
         turn.context.isEmpty ? turn.text : "\(turn.text)\n\(turn.context)"

@@ -31,7 +31,7 @@ public struct StreamedMemory: Sendable, Equatable {
         for range in StreamedParts.ranges(config) {
             let part = StageMemory(
                 config: config, range: range, training: training, capacity: capacity, weights: weights, sharesFrozen: false, kernels: kernels,
-                workers: workers)
+                workers: workers, process: .typical)
             held.append(part.frozen + part.parameters)
             stored.append(part.frozen)
             let buffers = StageBuffers(
@@ -43,7 +43,7 @@ public struct StreamedMemory: Sendable, Equatable {
         self.working = working + capacity.positions * config.headDim * 4 + capacity.tokens * config.hiddenSize * 4
         activations = tokens * config.hiddenSize * 4
         lists = tokens * (MemoryLayout<Int32>.size * 2 + MemoryLayout<Double>.size * 2)
-        process = StageMemory.processBytes
+        process = ProcessMemory.typical.program
         parts = stored
     }
 

@@ -1,5 +1,3 @@
-import Foundation
-
 /// The parts of a model that streamed scoring holds one after the other: the embedding, each layer, the final norm with the head.
 enum StreamedParts {
     static func ranges(_ config: LlamaConfig) -> [StageRange] {
@@ -12,24 +10,21 @@ enum StreamedParts {
 
 /// Reads one part's weights on a thread of its own, while the part before is computed with.
 ///
-/// Unchecked: the thread writes the result before it signals, the waiting one reads it afterwards.
+/// Unchecked: the thread writes the result before it ends, the waiting one reads it afterwards.
 final class PartReader: @unchecked Sendable {
-    private let finished = DispatchSemaphore(value: 0)
     private var result: Result<StageWeights, any Error>?
+    private var thread: BackgroundThread?
 
     init(_ read: @escaping @Sendable () throws -> StageWeights) {
-        let thread = Thread { [self] in
-            result = Result { try read() }
-            finished.signal()
-        }
-        // Decoders of packed files keep tables on the stack.
-        thread.stackSize = 4 << 20
-        thread.start()
+        thread = BackgroundThread { [self] in result = Result { try read() } }
     }
 
+    /// To be called once.
+    ///
     /// - Throws: what reading threw.
     func wait() throws -> StageWeights {
-        finished.wait()
+        thread?.wait()
+        thread = nil
         defer { result = nil }
         return try result!.get()
     }

@@ -84,6 +84,7 @@ public final class StreamedScoring {
                 moved()
             }
             model.release(range)
+            stage.masks?.release()
             try finished(index + 1, parts.count)
         }
         return losses
@@ -102,6 +103,8 @@ public final class StreamedScoring {
             let weights = try StageWeights(
                 source: model.source, range: range, training: training, trainedType: .f32, storage: storage, pool: pool)
             if let adapter { try weights.fill(from: adapter) }
+            // What was copied is not needed where it came from.
+            if !storage.isMapped { model.release(range) }
             return weights
         }
     }

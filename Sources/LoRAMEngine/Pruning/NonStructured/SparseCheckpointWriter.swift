@@ -9,6 +9,8 @@ public final class SparseCheckpointWriter {
     private let weights: [String: TensorInfo]
     /// Weights that became zero so far.
     public private(set) var prunedCount = 0
+    /// Bytes of what was copied, read from the source's files.
+    public var readByteCount: Int { gather.readByteCount }
 
     /// - Parameter prunedLayers: those that `append` gives.
     /// - Throws: `CheckpointError`, `FileError`, `SafetensorsError`; `PruningError.notUniform` for a structurally pruned source.

@@ -6,6 +6,8 @@ final class RowGather {
     private var block = UnsafeMutableRawBufferPointer.allocate(byteCount: blockByteCount, alignment: 64)
     private let floats = UnsafeMutablePointer<Float>.allocate(capacity: floatCount)
     private static let floatCount = 1 << 16
+    /// Of the source's files so far: whole rows, whatever is kept of their columns.
+    private(set) var readByteCount = 0
 
     init(writer: CheckpointWriter) {
         self.writer = writer
@@ -25,6 +27,7 @@ final class RowGather {
         let keptByteCount = tensor.info.shape.dropFirst().reduce(dtype.byteCount, *)
         let wholeRow = ByteBuffer(count: tensor.columns == nil ? 0 : rowByteCount)
         try forEachBlock(tensor, keptRowByteCount: keptByteCount) { rows, used in
+            readByteCount += rows.count * rowByteCount
             guard let columns = tensor.columns else {
                 try file.read(entry, rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount, into: block.baseAddress! + used)
                 used += rows.count * rowByteCount

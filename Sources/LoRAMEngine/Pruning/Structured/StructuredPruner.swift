@@ -9,10 +9,12 @@ public enum StructuredPruner {
     ///   - scores: what the plan was chosen by, one a pruned layer; written beside it.
     ///   - progress: called after each tensor with the bytes written so far and altogether.
     /// - Throws: `PruningError`, `CheckpointError`, `FileError`, `SafetensorsError`.
+    /// - Returns: bytes read of the source's files; random weights are made, not read.
+    @discardableResult
     public static func prune(
         _ model: ModelReference, plan: PruningPlan, to path: String, scores: [LayerImportance]? = nil, replacing: Bool = false,
         progress: ((_ done: Int, _ total: Int) -> Void)? = nil
-    ) throws {
+    ) throws -> Int {
         let source = model.config
         let pruned = try plan.prunedConfig(of: source)
         if case .checkpoint(let checkpoint) = model.origin { try checkpoint.validate() }
@@ -41,6 +43,7 @@ public enum StructuredPruner {
             progress?(done, total)
         }
         try writer.finish()
+        return gather.readByteCount
     }
 }
 
