@@ -77,6 +77,7 @@ public final class Job {
                     stages: given.parallel.stages.given ?? 1, replicas: given.parallel.replicas.given ?? 1, dedicated: true, found: 1)
             }
             try RankAgreement.checkProgram(all, host: runtime.host)
+            if neighbours.size < all.size { try Self.requireCommonFiles(given, all) }
             let last = all.size - 1, isKeeping = all.rank == last, limits = try Self.keepingLimits(given, all)
             world = try all.split(color: isKeeping ? 1 : 0, key: all.rank)!
             link = isKeeping || all.rank == 0 ? CoordinatorLink(all, peer: isKeeping ? 0 : last, marker: marker) : nil
@@ -104,6 +105,13 @@ public final class Job {
         let own = names.firstIndex(of: ComputeKernels.availableNames[0])!
         let common = Int(try world.allReduce(Int64(own), .max))
         return try world.together { try ComputeKernels(type: type, name: names[common]) }
+    }
+
+    /// A dedicated coordinator opens and commits what rank 0's host holds.
+    private static func requireCommonFiles(_ recipe: Recipe, _ all: Communicator) throws {
+        let path = recipe.output ?? recipe.model ?? FileManager.default.currentDirectoryPath, last = all.size - 1
+        let sees = try StorageProbe.find(all, path: path)
+        try all.together { if all.rank == last, !sees[last] { throw StorageError.coordinatorElsewhere(rank: last, path: path) } }
     }
 
     /// Where others compute beside a dedicated coordinator, it leaves them the cores.
