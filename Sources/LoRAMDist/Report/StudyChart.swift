@@ -15,7 +15,7 @@ struct StudyChart {
 
     var legend: String {
         let items = Self.arms.enumerated().map { "<li><span class=\"swatch run\($0)\"></span>\($1.text)</li>" }
-        return "<ul class=\"legend\">\(items.joined())</ul>"
+        return "<ul class=\"legend\">\(items.joined())<li>dashed: LoRA on the whole model</li></ul>"
     }
 
     var svg: String {
@@ -38,7 +38,6 @@ struct StudyChart {
         if let lora = study.lora {
             let line = y(lora.mean)
             body += "<line class=\"reference\" x1=\"\(Self.left)\" x2=\"\(Self.width - Self.right)\" y1=\"\(Markup.number(line))\" y2=\"\(Markup.number(line))\"/>"
-            body += "<text x=\"\(Self.width - Self.right)\" y=\"\(Markup.number(line - 5))\" text-anchor=\"end\">LoRA on the whole model</text>"
         }
         for (group, method) in study.methods.enumerated() {
             let x = Self.left + (Double(group) + 0.5) * groupWidth
