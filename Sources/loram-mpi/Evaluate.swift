@@ -70,10 +70,8 @@ struct Evaluate: ParsableCommand {
 
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model), ("data.template", template)])
-        let tasks = try task.map(Self.pair).map { (task: try EvaluationTask.named($0), path: $1) }
-        // Before MPI, after which nothing may fork.
-        let sandbox = tasks.contains { $0.task == .generation(.humaneval) } && Job.isFirstRank
-            ? try ProgramSandbox.start(workers: min(8, Machine.availableProcessorCount), python: python) : nil
+        let tasks = namedTasks
+        let sandbox = try Sandbox.start(for: tasks, python: python)
         try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
             let recipe = job.recipe
             let data = try perplexity.map {
@@ -81,29 +79,14 @@ struct Evaluate: ParsableCommand {
                     path: $0, template: try PromptTemplate.named(recipe.data.template.rawValue), answersOnly: answersOnly, length: length,
                     addsBOS: bos == .auto)
             }
-            let examples = Dictionary(fewshot.map(Self.pair)) { $1 }
-            var choices: [ChoiceData.Settings] = [], written: [GenerationTaskData.Settings] = []
-            for (task, path) in tasks {
-                switch task {
-                case .choice(let task):
-                    choices.append(
-                        .init(
-                            task: task, path: path, fewShotPath: examples[task.rawValue], shots: shots, limit: limit, length: length, addsBOS: bos == .auto))
-                case .generation(.gsm8k):
-                    written.append(
-                        .gsm8k(.init(path: path, fewShotPath: examples["gsm8k_cot"] ?? examples["gsm8k"], shots: shots, limit: limit)))
-                case .generation(.humaneval):
-                    written.append(
-                        .humaneval(
-                            .init(
-                                path: path, limit: limit, samples: samples, temperatures: temperatureList ?? [], maxTokens: maxTokens, seed: recipe.seed)))
-                }
-            }
             let subjects =
                 compare.isEmpty
                 ? [.init(model: try recipe.requiredModel(), syntheticSeed: recipe.syntheticSeed, adapter: adapter)] : compare.map(Self.subject)
-            var settings = EvaluationRun.Settings(perplexity: data, tasks: choices, microBatchSize: recipe.batch.micro)
-            (settings.writtenTasks, settings.sandbox, settings.addsBOS) = (written, sandbox, bos == .auto)
+            var settings = EvaluationRun.Settings(perplexity: data, microBatchSize: recipe.batch.micro)
+            (settings.sandbox, settings.addsBOS) = (sandbox, bos == .auto)
+            var programs = EvaluationRun.ProgramSampling(seed: recipe.seed)
+            (programs.samples, programs.temperatures, programs.maxTokens) = (samples, temperatureList ?? [], maxTokens)
+            for task in tasks { try settings.add(task, length: length, programs: programs) }
             settings.programLimits.seconds = programSeconds
             settings.streaming.isForced = stream
             settings.streaming.memoryByteCount = memory.map { Int($0 * Double(1 << 30)) }
@@ -122,6 +105,17 @@ struct Evaluate: ParsableCommand {
     private var temperatureList: [Double]? {
         let values = temperatures.split(separator: ",", omittingEmptySubsequences: false).map { Double($0.filter { $0 != " " }) }
         return values.allSatisfy { $0.map { (0...100).contains($0) } ?? false } ? values.map { $0! } : nil
+    }
+
+    private var namedTasks: [EvaluationRecipe.Task] {
+        let examples = Dictionary(fewshot.map(Self.pair)) { $1 }
+        return task.map(Self.pair).map { name, path in
+            var task = EvaluationRecipe.Task()
+            (task.name, task.path, task.shots, task.limit) = (name, path, shots, limit)
+            // gsm8k is short for gsm8k_cot.
+            task.fewshot = examples[name] ?? (name.hasPrefix("gsm8k") ? examples["gsm8k_cot"] ?? examples["gsm8k"] : nil)
+            return task
+        }
     }
 
     private static func pair(_ text: String) -> (String, String) {

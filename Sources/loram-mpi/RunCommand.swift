@@ -26,8 +26,11 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
+        // A recipe that cannot be read is reported by the job.
+        let tasks = (try? Recipe.load(file: recipe, overrides: overrides))?.evaluation.tasks ?? []
+        let sandbox = dryRun ? nil : try Sandbox.start(for: tasks)
         try Job.run(recipeFile: recipe, overrides: overrides) { job in
-            let workflow = try Workflow(job, .init(only: only, from: from))
+            let workflow = try Workflow(job, .init(only: only, from: from), sandbox: sandbox)
             guard dryRun else {
                 _ = try workflow.run()
                 return

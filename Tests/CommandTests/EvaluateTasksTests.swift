@@ -43,6 +43,40 @@ import Testing
         #expect(check.exitCode == 0, "\(check.output)")
     }
 
+    /// `run` scores the recipe's tasks with every arm, as `evaluate` does.
+    @Test(.enabled(if: SharedData.path("sft/alpaca_5000.json") != nil, "shared data are absent"))
+    func aRunEndsWithTheRecipesTasks() throws {
+        let directory = try TemporaryDirectory(), recipe = directory.path("recipe.yaml"), run = directory.path("run")
+        let path = SharedData.path("eval/arc_easy.validation.jsonl")!
+        try """
+        model: \(model)
+        output: \(run)
+        pruning: {method: rand, ratio: 0}
+        quantization: {type: none}
+        lora: {rank: 2}
+        data: {train: [{path: \(SharedData.path("sft/alpaca_5000.json")!)}], length: 64}
+        batch: {global: 4, micro: 2}
+        schedule: {steps: 2, warmup_steps: 0}
+        evaluation: {tasks: [{name: arc_easy, path: \(path), shots: 1, limit: 20}]}
+        recovery: {merge: false}
+        """.write(toFile: recipe, atomically: true, encoding: .utf8)
+        let whole = try CommandRun.run(["run", recipe])
+        #expect(whole.exitCode == 0, "\(whole.standardError)")
+        let table = try JSONValue.parse(String(contentsOfFile: run + "/evaluation.json", encoding: .utf8))
+        for (arm, adapter) in [("base", []), ("loram", ["--adapter", run + "/adapter"])] {
+            let alone = try CommandRun.run(
+                ["evaluate", "--model", model, "--task", "arc_easy=\(path)", "--shots", "1", "--limit", "20", "--json", "--set", "batch.micro=2",
+                 "--set", "compute.type=bf16"] + adapter)
+            #expect(try JSONValue.parse(alone.outputLines.last ?? "")["tasks"] == table[arm]?["tasks"], "\(alone.standardError)")
+        }
+        #expect(table["base"]?["tasks"]?["arc_easy"]?["questions"] == 20)
+    }
+
+    @Test func aRecipesWrongTaskIsNamedBeforeAnyWork() throws {
+        let run = try CommandRun.run(["plan", "--model", "llama-2-7b", "--set", "evaluation.tasks=[{name: arc, path: x}]"])
+        #expect(run.exitCode == 64 && run.standardError.contains("evaluation.tasks.0.name") && run.standardError.contains("arc_easy"), "\(run.standardError)")
+    }
+
     @Test func wrongTasksAreNamed() throws {
         let run = try CommandRun.run(["evaluate", "--model", model, "--task", "arc=x.jsonl"])
         #expect(run.exitCode == 64 && run.standardError.contains("arc_easy"))

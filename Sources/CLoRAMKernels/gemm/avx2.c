@@ -25,17 +25,18 @@ static LORAM_AVX2 double peak(loram_compute compute, long rounds) {
 
 #define ENGINE(SUFFIX)                                                                                                                          \
     {                                                                                                                                         \
-        .tile_rows = LORAM_256_ROWS, .tile_columns = LORAM_256_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 128,            \
+        .tile_rows = LORAM_256_ROWS, .tile_columns = LORAM_256_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 512, .strip = 12,           \
         .multiply = loram_avx2_multiply, .pack_rows = loram_avx2_pack_rows##SUFFIX, .pack_columns = loram_avx2_pack_columns##SUFFIX,           \
         .decode = loram_avx2_decode##SUFFIX, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave,                           \
-        .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot, .sum_lanes = loram_avx2_sum_lanes                                        \
+        .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot,                                 \
+        .split = loram_avx2_split##SUFFIX, .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .nf4_rows = LORAM_DOT_MAX_ROWS, .sum_lanes = loram_avx2_sum_lanes                                        \
     }
 
 const loram_kernels loram_kernels_avx2 = {
     .name = "avx2",
     .available = available,
     .engine = {ENGINE(), ENGINE(_rounded)},
-    .thin = {.tokens = 4, .ranks = 4, .project = loram_avx2_project, .outer = loram_avx2_outer},
+    .thin = {.tokens = 4, .ranks = 3, .project = loram_avx2_project, .outer = loram_avx2_outer},
     .scales = loram_portable_scales,
     .quantize_blocks = loram_avx2_quantize_blocks,
     .narrow = loram_avx2_narrow,

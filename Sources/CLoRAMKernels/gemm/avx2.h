@@ -18,6 +18,28 @@ LORAM_INLINE LORAM_AVX2 __m256i loram_mask8(long count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)loram_min(count, 8)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
+/// The first `count` (at most 8) lanes of x; what lies beyond them stays. Some CPUs take tens of cycles for a masked store.
+LORAM_INLINE LORAM_AVX2 void loram_store8(float *out, __m256 x, long count) {
+    if (count >= 8) {
+        _mm256_storeu_ps(out, x);
+        return;
+    }
+    __m128 part = _mm256_castps256_ps128(x);
+    if (count >= 4) {
+        _mm_storeu_ps(out, part);
+        part = _mm256_extractf128_ps(x, 1);
+        out += 4;
+        count -= 4;
+    }
+    if (count >= 2) {
+        _mm_storel_pi((__m64 *)(void *)out, part);
+        part = _mm_movehl_ps(part, part);
+        out += 2;
+        count -= 2;
+    }
+    if (count > 0) _mm_store_ss(out, part);
+}
+
 /// f32 rounded to the nearest bf16 value, ties to even, kept as f32; NaN stays NaN.
 LORAM_INLINE LORAM_AVX2 __m256 loram_round_bf16_256(__m256 x) {
     __m256i bits = _mm256_castps_si256(x);
@@ -28,8 +50,57 @@ LORAM_INLINE LORAM_AVX2 __m256 loram_round_bf16_256(__m256 x) {
     return _mm256_and_ps(chosen, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000)));
 }
 
+LORAM_INLINE LORAM_AVX2 __m256 loram_maybe_round_256(__m256 x, const int rounded) { return rounded ? loram_round_bf16_256(x) : x; }
+
+/// The sixteen values of an NF4 block, byte by byte: plane[b] has byte b of all of them, twice.
+typedef struct loram_nf4_planes {
+    __m256i plane[4];
+} loram_nf4_planes;
+
+/// Rounded values have nothing in their lower bytes, whose planes are then not made.
+LORAM_INLINE LORAM_AVX2 loram_nf4_planes loram_make_planes(const float *scale, const int rounded) {
+    const __m256i gather = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m256 factor = _mm256_broadcast_ss(scale);
+    loram_nf4_planes planes;
+    __m256i bytes[2];
+    LORAM_UNROLL
+    for (int i = 0; i < 2; i++) {
+        // Quarters 0 and 2, and 1 and 3.
+        __m256 levels = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(loram_nf4_codes + 4 * i)), _mm_loadu_ps(loram_nf4_codes + 8 + 4 * i), 1);
+        bytes[i] = _mm256_shuffle_epi8(_mm256_castps_si256(loram_maybe_round_256(_mm256_mul_ps(levels, factor), rounded)), gather);
+    }
+    const __m256i low = _mm256_unpacklo_epi32(bytes[0], bytes[1]), high = _mm256_unpackhi_epi32(bytes[0], bytes[1]);
+    planes.plane[0] = _mm256_permute4x64_epi64(low, 0x88);
+    planes.plane[1] = _mm256_permute4x64_epi64(low, 0xdd);
+    planes.plane[2] = _mm256_permute4x64_epi64(high, 0x88);
+    planes.plane[3] = _mm256_permute4x64_epi64(high, 0xdd);
+    return planes;
+}
+
+/// The values of 32 codes, one a byte below 16: the lower half of vector i has those of bytes 4 i ... 4 i + 3 of the lower half, the upper half
+/// likewise.
+LORAM_INLINE LORAM_AVX2 void loram_look_up(__m256 values[4], const loram_nf4_planes *planes, __m256i codes, const int rounded) {
+    const __m256i second = _mm256_shuffle_epi8(planes->plane[2], codes), first = _mm256_shuffle_epi8(planes->plane[3], codes);
+    const __m256i high[2] = {_mm256_unpacklo_epi8(second, first), _mm256_unpackhi_epi8(second, first)};
+    __m256i low[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    if (!rounded) {
+        const __m256i fourth = _mm256_shuffle_epi8(planes->plane[0], codes), third = _mm256_shuffle_epi8(planes->plane[1], codes);
+        low[0] = _mm256_unpacklo_epi8(fourth, third);
+        low[1] = _mm256_unpackhi_epi8(fourth, third);
+    }
+    LORAM_UNROLL
+    for (int i = 0; i < 2; i++) {
+        values[2 * i] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(low[i], high[i]));
+        values[2 * i + 1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(low[i], high[i]));
+    }
+}
+
 void loram_avx2_multiply(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);
 void loram_avx2_dot(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
+void loram_avx2_split(void *even, void *odd, const float *x, long count, long length);
+void loram_avx2_split_rounded(void *even, void *odd, const float *x, long count, long length);
+void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
 void loram_avx2_sum_lanes(float *out, const float *lanes, long count);
 void loram_avx2_decode(const loram_weight *weight, long row, long column, long count, void *out);
 void loram_avx2_decode_rounded(const loram_weight *weight, long row, long column, long count, void *out);

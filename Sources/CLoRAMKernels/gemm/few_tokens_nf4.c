@@ -46,7 +46,7 @@ static void find_rows(const loram_few *r, const loram_few_scratch *scratch, long
 
 void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long row, long end) {
     const loram_matrix_product *p = r->product;
-    const int together = loram_nf4_dot_rows((int)p->m);
+    const int together = p->m <= LORAM_DOT_TOKENS ? loram_dot_rows((int)p->m) : r->engine->nf4_rows;
     const long plane_bytes = r->engine->element_bytes * (LORAM_NF4_BLOCK / 2), token_stride = 2 * loram_plane_length(r), first_block = row * p->k / LORAM_NF4_BLOCK;
     r->kernels->scales(&p->b.scales, first_block, (end - 1) * p->k / LORAM_NF4_BLOCK + r->blocks - first_block, scratch->scales);
     row_start starts[LORAM_FEW_TASK_ROWS];

@@ -47,10 +47,13 @@ typedef struct loram_engine {
     int group;
     /// Bytes of one decoded or packed value.
     int element_bytes;
-    /// Inner dimension of one packed block of B: a multiple of LORAM_DECODE_RUN.
+    /// Inner dimension of one packed block of B: a multiple of LORAM_DEPTH_STEP.
     long depth;
     /// Columns of one packed block of B: a multiple of tile_columns.
     long width;
+    /// A panels that pass by each B panel in turn. 1: the A panel stays in the first-level cache and B's stream from the second; more, where
+    /// that is smaller: a B panel stays in the first-level cache, and these A panels in the second.
+    long strip;
 
     /// C[rows, columns] (=|+=) A panel * B panel over `groups` words; 1 <= rows <= tile_rows, 1 <= columns <= tile_columns.
     void (*multiply)(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);
@@ -76,9 +79,11 @@ typedef struct loram_engine {
     void (*dot)(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
     /// Two planes of x, its even and its odd elements, converted; each holds `length` elements and is zero beyond x's count.
     void (*split)(void *even, void *odd, const float *x, long count, long length);
-    /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks (loram_nf4_dot_rows(tokens), or one) and up to
-    /// LORAM_SMALL_TOKENS tokens, whose planes lie x_stride elements apart. Decoded values never leave the registers. NULL: decode, then dot.
+    /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks and up to LORAM_SMALL_TOKENS tokens, whose planes lie
+    /// x_stride elements apart. A token's sums do not depend on the others. NULL: decode, then dot.
     void (*dot_nf4)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+    /// Rows of a call of dot_nf4 with more than LORAM_DOT_TOKENS tokens; with fewer, loram_dot_rows(tokens). One, where there are not as many.
+    int nf4_rows;
     /// out[i] = the sum of the lanes [i, LORAM_LANES], halves added to halves: a balanced tree.
     void (*sum_lanes)(float *out, const float *lanes, long count);
 } loram_engine;
@@ -114,9 +119,6 @@ extern const loram_kernels loram_kernels_avx2, loram_kernels_avx512, loram_kerne
 /// Rows of W per call of a dot kernel: rows * tokens <= 24 partial sums stay in registers.
 static inline int loram_dot_rows(int tokens) { return tokens <= 6 ? 4 : 3; }
 enum { LORAM_DOT_TOKENS = 8, LORAM_DOT_MAX_ROWS = 4 };
-/// The same for dot_nf4, which decodes a row only once for all tokens.
-static inline int loram_nf4_dot_rows(int tokens) { return tokens <= LORAM_DOT_TOKENS ? loram_dot_rows(tokens) : 1; }
-
 static inline long loram_ceil(long value, long step) { return (value + step - 1) / step; }
 static inline long loram_round_up(long value, long step) { return loram_ceil(value, step) * step; }
 static inline long loram_min(long a, long b) { return a < b ? a : b; }

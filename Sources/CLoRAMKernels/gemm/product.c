@@ -161,6 +161,25 @@ static void copy_start(const loram_matrix_product *p, long row, long rows, long 
     for (long i = row; i < row + rows; i++) memcpy(p->c + i * p->c_stride + column, p->start + i * p->c_stride + column, sizeof(float) * (size_t)columns);
 }
 
+/// Rows of C that belong to A panels first ..< end.
+static inline int panel_rows(const run *r, long first, long end) { return (int)(loram_min(end * r->plan.panel_rows, r->rows) - first * r->plan.panel_rows); }
+
+static inline float *c_at(const run *r, long panel, long column) { return r->product->c + (r->first_row + panel * r->plan.panel_rows) * r->product->c_stride + column; }
+
+/// What comes after the last block in A panels first ..< end: the low-rank term, and rounding.
+static void finish(const run *r, long first, long end, long column, long columns, long rank_groups, const char *right) {
+    const loram_matrix_product *p = r->product;
+    const loram_engine *f32 = r->f32;
+    for (long panel = first; panel < end; panel++) {
+        float *c = c_at(r, panel, column);
+        int rows = panel_rows(r, panel, panel + 1);
+        const char *left = r->packed_left + 4 * panel * f32->tile_rows * rank_groups;
+        for (long n = 0; p->low_rank && n < columns; n += f32->tile_columns)
+            f32->multiply(rank_groups, left, right + 4 * n * rank_groups, c + n, p->c_stride, rows, (int)loram_min(f32->tile_columns, columns - n), 1);
+        if (p->rounds) loram_round_bf16(c, rows, columns, p->c_stride);
+    }
+}
+
 static void compute_tile(void *context, long index, int worker) {
     const run *r = context;
     const loram_matrix_product *p = r->product;
@@ -182,19 +201,14 @@ static void compute_tile(void *context, long index, int worker) {
         loram_pack_right(engine, &p->b, p->b_transposed, k0, depth, n0, columns, scratch.block, scratch.rows);
         const char *a = r->packed_a + 4 * r->panels * tile_rows * (k0 / engine->group);
         int accumulate = p->start || block > 0, last = block + 1 == r->plan.blocks;
-        for (long panel = from; panel < to; panel++) {
-            long row = panel * r->plan.panel_rows;
-            int rows = (int)loram_min(r->plan.panel_rows, r->rows - row);
-            float *c = p->c + (r->first_row + row) * p->c_stride + n0;
-            if (block == 0) copy_start(p, r->first_row + row, rows, n0, columns);
+        for (long first = from; first < to; first += engine->strip) {
+            const long end = loram_min(first + engine->strip, to);
+            if (block == 0) copy_start(p, r->first_row + first * r->plan.panel_rows, panel_rows(r, first, end), n0, columns);
             for (long n = 0; n < columns; n += tile_columns)
-                engine->multiply(groups, a + 4 * panel * tile_rows * groups, scratch.block + 4 * n * groups, c + n, p->c_stride, rows, (int)loram_min(tile_columns, columns - n), accumulate);
-            if (!last) continue;
-            // The strip that was just finished is still in the first-level cache.
-            const char *left = r->packed_left + 4 * panel * f32->tile_rows * rank_groups;
-            for (long n = 0; low_rank && n < columns; n += f32->tile_columns)
-                f32->multiply(rank_groups, left, scratch.right + 4 * n * rank_groups, c + n, p->c_stride, rows, (int)loram_min(f32->tile_columns, columns - n), 1);
-            if (p->rounds) loram_round_bf16(c, rows, columns, p->c_stride);
+                for (long panel = first; panel < end; panel++)
+                    engine->multiply(groups, a + 4 * panel * tile_rows * groups, scratch.block + 4 * n * groups, c_at(r, panel, n0 + n), p->c_stride, panel_rows(r, panel, panel + 1), (int)loram_min(tile_columns, columns - n), accumulate);
+            // The strip that was just finished is still in cache.
+            if (last) finish(r, first, end, n0, columns, rank_groups, scratch.right);
         }
     }
 }

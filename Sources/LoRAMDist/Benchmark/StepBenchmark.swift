@@ -76,7 +76,7 @@ public struct StepBenchmark {
         let arena = try Arena(layout)
         let gradients: UnsafeMutablePointer<Float> = arena.pointer(slice)
         stage.gradients = gradients
-        let batch = randomBatch(settings)
+        let batch = randomBatch(samples: settings.batch, length: settings.length, vocabulary: config.vocabularySize)
         let optimizer = AdamW()
         let limits = try MachineLimits(pool, copies: false)
         var seconds: [Double] = [], peaks: [Double] = [], loss = 0.0
@@ -107,12 +107,12 @@ public struct StepBenchmark {
             quantized: settings.quantizes, kernels: kernels.name, blasCore: BLASBackend.coreName)
     }
 
-    /// `batch` samples of random tokens, every one but a sample's first predicted.
-    private static func randomBatch(_ settings: Settings) -> MicroBatch {
-        let random = CounterRandom(seed: 1, name: "bench.tokens"), length = settings.length
-        let ids = (0..<settings.batch * length).map { Int32(random.bits(at: UInt64($0)) % UInt64(settings.config.vocabularySize)) }
+    /// Samples of random tokens, every one but a sample's first predicted.
+    static func randomBatch(samples: Int, length: Int, vocabulary: Int) -> MicroBatch {
+        let random = CounterRandom(seed: 1, name: "bench.tokens")
+        let ids = (0..<samples * length).map { Int32(random.bits(at: UInt64($0)) % UInt64(vocabulary)) }
         let labels = ids.indices.map { ($0 + 1) % length == 0 ? MicroBatch.ignoredLabel : ids[$0 + 1] }
-        let starts = (0..<settings.batch).map { $0 * length }
+        let starts = (0..<samples).map { $0 * length }
         return MicroBatch(
             tokenIDs: ids, labels: labels, segments: starts.map { .init(start: $0, count: length) },
             samples: starts.enumerated().map { .init(start: $1, count: length, sampleID: UInt64($0)) })

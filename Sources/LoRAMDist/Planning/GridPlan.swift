@@ -50,6 +50,10 @@ public struct GridPlan: Sendable {
 
     public var tokensPerStep: Int { layout.settings.batch.global * layout.settings.data.length }
     public var tokensPerSecond: Double { Double(tokensPerStep) / stepSeconds }
+    /// GFLOP/s that a core reaches while it computes: the step's operations over the stages' time in them.
+    public var gigaflopsPerCore: Double {
+        stages.reduce(0) { $0 + $1.flops } * 1e-9 / (simulation.busy.reduce(0, +) * Double(speed.coresPerRank))
+    }
     /// Operations of a step over all ranks.
     public var stepFlops: Double { stages.reduce(0) { $0 + $1.flops } * Double(layout.dims.replicas) }
 
@@ -59,7 +63,11 @@ public struct GridPlan: Sendable {
         self.speed = speed
         let dims = layout.dims, config = layout.config, tokens = Double(layout.settings.microBatchTokens)
         let microBatches = layout.schedule.microBatchCount
-        let parts = (0..<layout.schedule.parts).map { layout.cost.stage($0, of: layout.partition).scaled(by: tokens / speed.rankRate) }
+        let parts = (0..<layout.schedule.parts).map { part in
+            speed.rates.seconds(
+                layers: layout.cost.layers(stage: part, of: layout.partition).scaled(by: tokens),
+                head: layout.cost.head(stage: part, of: layout.partition).scaled(by: tokens), cores: speed.coresPerRank)
+        }
         let boundaryBytes = layout.boundaryCount * 4
         // The slowest boundary stands for all.
         let transfer = (0..<dims.stages - 1).map { stage in

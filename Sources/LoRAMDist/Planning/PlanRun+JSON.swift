@@ -35,7 +35,7 @@ extension PlanRun {
 
     /// Of the alignment, at the rate of all ranks together and this grid's bubble.
     var alignmentSeconds: Double {
-        alignmentFlops / (grid.speed.rankRate * Double(grid.layout.dims.computeRanks) * (1 - grid.bubble))
+        alignmentFlops / (grid.gigaflopsPerCore * 1e9 * Double(grid.speed.coresPerRank * grid.layout.dims.computeRanks) * (1 - grid.bubble))
     }
 }
 
@@ -55,7 +55,11 @@ extension GridPlan {
             "step_flops": .double(stepFlops), "tokens_per_second": .double(tokensPerSecond),
             "peak_rank_bytes": .integer(stages.map(\.memory.total).max() ?? 0),
             "speed": [
-                "gflops_per_core": .double(speed.gigaflopsPerCore), "gflops_origin": .string(speed.gigaflopsOrigin.rawValue),
+                "gflops_per_core": .double(gigaflopsPerCore), "gflops_origin": .string(speed.ratesOrigin.rawValue),
+                "gflops_by_action": [
+                    "forward": .double(speed.rates.forward), "recompute": .double(speed.rates.recompute), "backward": .double(speed.rates.backward),
+                    "head": .double(speed.rates.head),
+                ],
                 "cores_per_rank": .integer(speed.coresPerRank), "ranks_per_node": .integer(speed.ranksPerNode),
                 "bandwidth_bytes_per_second": .double(speed.bandwidth), "bandwidth_origin": .string(speed.bandwidthOrigin.rawValue),
             ],

@@ -34,7 +34,7 @@ extension PlanRun: CustomStringConvertible {
             (
                 "step",
                 "\(Formatting.seconds(grid.stepSeconds)), \(Formatting.count(grid.tokensPerSecond)) tokens/s, \(Formatting.count(grid.stepFlops))FLOP: "
-                    + "\(Formatting.fixed(grid.speed.gigaflopsPerCore, decimals: 1)) GFLOP/s a core (\(grid.speed.gigaflopsOrigin.rawValue)) x \(grid.speed.coresPerRank), "
+                    + "\(Formatting.fixed(grid.gigaflopsPerCore, decimals: 1)) GFLOP/s a core (\(grid.speed.ratesOrigin.rawValue)) x \(grid.speed.coresPerRank), "
                     + "\(Formatting.fixed(grid.speed.bandwidth / 1e9, decimals: 2)) GB/s between nodes (\(grid.speed.bandwidthOrigin.rawValue))"
             ),
             (

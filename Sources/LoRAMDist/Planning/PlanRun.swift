@@ -65,12 +65,11 @@ public struct PlanRun: Sendable {
         let hasMasks = model.zeroCount > 0
 
         let cores = options.cores ?? recipe.parallel.threads.given ?? Machine.availableProcessorCount
-        let measured = options.gigaflops == nil
-        let rate = try options.gigaflops
-            ?? PlanSpeed.measureGigaflopsPerCore(
-                compute: compute, recomputation: settings.recomputation, quantizes: weights.quantizer != nil, threads: Machine.availableProcessorCount)
+        let rates = try options.gigaflops.map { StepRates($0) }
+            ?? StepRates.measure(
+                config: config, settings: settings, kernels: kernels, quantizes: weights.quantizer != nil, threads: Machine.availableProcessorCount)
         let speed = PlanSpeed(
-            gigaflopsPerCore: rate, gigaflopsOrigin: measured ? .measured : .given, coresPerRank: cores,
+            rates: rates, ratesOrigin: options.gigaflops == nil ? .measured : .given, coresPerRank: cores,
             bandwidth: options.bandwidth.map { $0 * 1e9 } ?? PlanSpeed.assumedBandwidth, bandwidthOrigin: options.bandwidth == nil ? .assumed : .given)
         if let nodes = options.nodes {
             let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
@@ -92,21 +91,23 @@ public struct PlanRun: Sendable {
         alignmentTokens = alignment.batch.global * alignment.data.length * alignment.schedule.steps
         let cost = TrainingLayout.cost(config, TrainingSettings(recipe: recipe, phase: .align, tied: config.tiesWordEmbeddings))
         alignmentFlops = cost.total.total * Double(alignmentTokens)
-        scoring = try Self.scoring(recipe, options, model.original, length: settings.data.length, cores: cores)
+        scoring = try Self.scoring(recipe, options, model.original, settings, cores: cores)
     }
 
     private static func scoring(
-        _ recipe: Recipe, _ options: Options, _ config: LlamaConfig, length: Int, cores: Int
+        _ recipe: Recipe, _ options: Options, _ config: LlamaConfig, _ settings: TrainingSettings, cores: Int
     ) throws -> StreamedPlan? {
         guard let tokens = options.scoredTokens else { return nil }
+        var settings = settings
+        settings.data.length = min(settings.data.length, config.maxPositionCount)
         // `evaluate` computes plain weights in f32.
+        let kernels = try ComputeKernels(type: .f32), length = settings.data.length
         let rate = try options.gigaflops
-            ?? PlanSpeed.measureGigaflopsPerCore(compute: .f32, recomputation: .none, quantizes: false, threads: Machine.availableProcessorCount)
-        let length = min(length, config.maxPositionCount)
+            ?? StepRates.measure(config: config, settings: settings, kernels: kernels, quantizes: false, threads: Machine.availableProcessorCount).forward
         let memory = options.memory.map { Int($0 * Double(1 << 30)) } ?? Machine.memoryByteCount
         return try StreamedPlan(
             config: config, lora: recipe.lora.config(tied: config.tiesWordEmbeddings), weights: WeightBytes(),
-            capacity: StageCapacity(tokens: recipe.batch.micro * length, positions: length), tokens: tokens, kernels: try ComputeKernels(type: .f32),
+            capacity: StageCapacity(tokens: recipe.batch.micro * length, positions: length), tokens: tokens, kernels: kernels,
             workers: cores, memoryByteCount: Int(Double(memory) * NodeMap.usableFraction), rate: rate * 1e9 * Double(cores),
             disk: options.disk.map { $0 * 1e9 })
     }

@@ -41,7 +41,8 @@ public struct ModelCost: Sendable, Equatable {
     /// One entry a layer.
     public let layers: [LayerCost]
     public let head: LayerCost
-    /// Looking rows up is free; in dense training their gradients are added.
+    /// What the end below the first layer adds. Looking rows up is free; in dense training their gradients are added. Where it is frozen nobody
+    /// needs a gradient below the first layer's q, k and v, which is less than a layer's cost.
     public let embedding: LayerCost
 
     /// `contextLength`: tokens that attend to each other, 0 to leave attention's products out. `recompute`: whether the layers'
@@ -57,11 +58,26 @@ public struct ModelCost: Sendable, Equatable {
             let product = contextLength > 0 ? 2 * queryWidth * Double(contextLength + 1) / 2 : 0
             cost.forward += 2 * product
             cost.inputGradient += 5 * product
-            if recompute { cost.recompute = cost.forward }
+            if recompute { cost.recompute = cost.forward - Self.output(.down, config: config, layer: layer, training: training) }
             return cost
         }
         head = Self.linear(.lmHead, config: config, layer: 0, training: training)
-        embedding = training.trainsEmbedding ? LayerCost(weightGradient: Double(config.hiddenSize)) : LayerCost()
+        if training.trainsEmbedding {
+            embedding = LayerCost(weightGradient: Double(config.hiddenSize))
+        } else {
+            embedding = LayerCost(
+                inputGradient: [LinearSite.q, .k, .v].reduce(0) {
+                    let shape = $1.shape(in: config, layer: 0), rank = training.rank(at: $1)
+                    return $0 - 2 * Double(shape.out * shape.in) - 2 * Double(rank * shape.in)
+                })
+        }
+    }
+
+    /// Of a forward pass, what makes a linear layer's output of its input and, where it has low-rank factors, of x A^T. The last one of a layer is
+    /// left out when activations are computed again: backward needs no layer's output.
+    private static func output(_ site: LinearSite, config: LlamaConfig, layer: Int, training: Training) -> Double {
+        let shape = site.shape(in: config, layer: layer)
+        return 2 * Double(shape.out * shape.in) + 2 * Double(training.rank(at: site) * shape.out)
     }
 
     private static func linear(_ site: LinearSite, config: LlamaConfig, layer: Int, training: Training) -> LayerCost {
@@ -91,16 +107,30 @@ public struct ModelCost: Sendable, Equatable {
             layerCosts: layers.map(\.total), embeddingCost: embedding.total, headCost: head.total, stages: stages)
     }
 
+    /// Cost of one stage's layers, with the embedding on the first.
+    public func layers(stage: Int, of partition: Partition) -> LayerCost {
+        let cost = layers[partition.layers[stage]].reduce(LayerCost(), +)
+        return stage == 0 ? embedding + cost : cost
+    }
+
+    /// The head's cost in a stage's actions. Loss and gradient are one pass over its rows: all of it belongs to the backward action.
+    public func head(stage: Int, of partition: Partition) -> LayerCost {
+        guard stage == partition.stages - 1 else { return LayerCost() }
+        return LayerCost(inputGradient: head.forward + head.inputGradient, weightGradient: head.weightGradient)
+    }
+
     /// Cost of one stage.
     public func stage(_ stage: Int, of partition: Partition) -> LayerCost {
-        var cost = layers[partition.layers[stage]].reduce(LayerCost(), +)
-        if stage == 0 { cost = embedding + cost }
-        if stage == partition.stages - 1 { cost = cost + head }
-        return cost
+        layers(stage: stage, of: partition) + head(stage: stage, of: partition)
     }
 }
 
 extension ModelCost.Training {
+    /// Of the low-rank factors at a site; 0 where there are none.
+    func rank(at site: LinearSite) -> Int {
+        if case .lora(let lora) = self, lora.targets.contains(site) { lora.rank } else { 0 }
+    }
+
     var trainsEmbedding: Bool {
         if case .dense = self { true } else { false }
     }

@@ -18,15 +18,17 @@ public struct Workflow {
 
     private let job: Job
     private let options: Options
+    private let sandbox: ProgramSandbox?
     private let planner: WorkflowPlanner
     private var paths: RunPaths { planner.paths }
 
-    /// All ranks call this.
+    /// All ranks call this. `sandbox`: of tasks that run programs, on rank 0.
     ///
     /// - Throws: `WorkflowError`, `RecipeError`.
-    public init(_ job: Job, _ options: Options) throws {
+    public init(_ job: Job, _ options: Options, sandbox: ProgramSandbox? = nil) throws {
         self.job = job
         self.options = options
+        self.sandbox = sandbox
         // Whatever phase a signal finds, the next update obeys it.
         RunSignals.install()
         planner = try job.world.together { try WorkflowPlanner(job.recipe, options, pool: job.pool) }
@@ -64,7 +66,7 @@ public struct Workflow {
         case .train:
             return try TrainingRun.run(job, phase: .train, resume: .auto)
         case .evaluate:
-            try FinalEvaluation(job, paths).run()
+            try FinalEvaluation(job, paths, sandbox: sandbox).run()
         }
         return .finished
     }

@@ -11,7 +11,7 @@ public enum WorkflowPhase: String, CaseIterable, Codable, Sendable {
         case .align: recipe.trainedOn == nil && !recipe.alignment.data.train.isEmpty
         case .quantize: recipe.trainedOn == nil && recipe.quantization.type == .nf4
         case .train: !recipe.data.train.isEmpty
-        case .evaluate: !recipe.data.evaluation.isEmpty && !recipe.data.train.isEmpty
+        case .evaluate: !(recipe.data.evaluation.isEmpty && recipe.evaluation.tasks.isEmpty) && !recipe.data.train.isEmpty
         }
     }
 
@@ -36,7 +36,9 @@ public enum WorkflowPhase: String, CaseIterable, Codable, Sendable {
         case .train:
             return own(recipe.fingerprint(of: .train).entries, without: ["pruning", "alignment", "quantization", "model"])
                 .merging(recipe.recovery.resultEntries("recovery").map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-        case .evaluate: sections = ["data", "compute"]
+        case .evaluate:
+            return own(recipe.fingerprint(of: .train).entries.filter { ["data", "compute"].contains($0.key.prefix { $0 != "." }) }, without: [])
+                .merging(recipe.evaluation.resultEntries("evaluation").map { ($0.key, $0.value) }.filter { $0.0.hasPrefix("evaluation.tasks") }) { $1 }
         }
         return own(recipe.fingerprint(of: .train).entries.filter { sections.contains($0.key.prefix { $0 != "." }) }, without: [])
     }
@@ -49,6 +51,6 @@ public enum WorkflowPhase: String, CaseIterable, Codable, Sendable {
 extension RunPaths {
     /// What `run` has done here.
     public var phases: String { "\(run)/phases.json" }
-    /// Perplexities of the finished run's models.
+    /// Perplexities and tasks of the finished run's models.
     public var evaluation: String { "\(run)/evaluation.json" }
 }

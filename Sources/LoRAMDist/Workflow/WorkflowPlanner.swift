@@ -130,7 +130,7 @@ struct WorkflowPlanner {
         case .align: [base(before: phase)] + recipe.alignment.data.train.map(\.path)
         case .quantize: [base(before: phase)]
         case .train: [base(before: phase), model] + recipe.data.train.map(\.path)
-        case .evaluate: [model, paths.adapter] + recipe.data.evaluation.map(\.path)
+        case .evaluate: [model, paths.adapter] + recipe.data.evaluation.map(\.path) + recipe.evaluation.tasks.flatMap { [$0.path] + ($0.fewshot.map { [$0] } ?? []) }
         }
     }
 

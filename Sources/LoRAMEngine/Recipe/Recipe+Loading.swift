@@ -69,5 +69,8 @@ extension Recipe {
         if let stages = parallel.stages.given, parallel.chunks > 1, parallel.pipeline == .interleaved, stages < 2 {
             throw .conflict(keys: "parallel.chunks and parallel.stages", expected: "at least 2 stages to interleave", found: "\(stages)")
         }
+        for (index, task) in evaluation.tasks.enumerated() where (try? EvaluationTask.named(task.name)) == nil {
+            throw .conflict(keys: "evaluation.tasks.\(index).name", expected: "one of \(EvaluationTask.names)", found: RecipeNode.oneLine(task.name))
+        }
     }
 }

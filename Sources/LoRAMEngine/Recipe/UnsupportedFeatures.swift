@@ -18,23 +18,17 @@ enum UnsupportedFeatures {
                 $0.parallel.coordinator == .dedicated ? nil : refuse($0.evaluation.fullModel, unless: [.never])
             },
             Row(key: "alignment.evaluation.full_model", supported: "never") { refuse($0.alignment.evaluation.fullModel, unless: [.never]) },
-        ] + training("", evaluation: { $0.evaluation })
-        + training("alignment.", evaluation: { $0.alignment.evaluation })
+            // A base model's tasks are the finished run's.
+            Row(key: "alignment.evaluation.tasks", supported: "evaluation.tasks, which run scores at its end") {
+                $0.alignment.evaluation.tasks.first.map { "task '\(RecipeNode.oneLine($0.name))'" }
+            },
+        ]
 
     /// Error `RecipeError.unsupported` for the first row that refuses.
     static func check(_ recipe: Recipe) throws(RecipeError) {
         for row in table {
             if let value = row.refused(recipe) { throw .unsupported(key: row.key, value: value, supported: row.supported) }
         }
-    }
-
-    /// Rows for the sections that both trainings have.
-    private static func training(_ prefix: String, evaluation: @escaping @Sendable (Recipe) -> EvaluationRecipe) -> [Row] {
-        [
-            Row(key: "\(prefix)evaluation.tasks", supported: "an empty list") {
-                evaluation($0).tasks.first.map { "task '\(RecipeNode.oneLine($0.name))'" }
-            },
-        ]
     }
 
     private static func refuse<Word: RecipeWord>(_ value: Word, unless supported: [Word]) -> String? {

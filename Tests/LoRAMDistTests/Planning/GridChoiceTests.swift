@@ -56,7 +56,7 @@ struct GridChoiceTests {
     private func search(_ cluster: GridSearch.Cluster, _ overrides: [String] = []) throws -> GridSearch {
         try GridSearch(
             config: PlanFixture.pruned(.llama2_13B, 0.65), settings: PlanFixture.settings(overrides), weights: WeightBytes(), sharesFrozen: true,
-            kernels: PlanFixture.kernels, process: PlanFixture.process, hasMasks: false, cluster: cluster, speed: PlanSpeed(gigaflopsPerCore: 50, coresPerRank: 1))
+            kernels: PlanFixture.kernels, process: PlanFixture.process, hasMasks: false, cluster: cluster, speed: PlanSpeed(rates: StepRates(50), coresPerRank: 1))
     }
 
     @Test func theSearchTakesTheFastestThatFits() throws {

@@ -5,7 +5,6 @@ import Testing
     @Test(arguments: [
         ("parallel.chunks=2", "parallel.chunks"),
         ("evaluation.full_model=checkpoint", "evaluation.full_model"),
-        ("evaluation.tasks=[{name: gsm8k, path: p}]", "evaluation.tasks"),
         ("alignment.evaluation.tasks=[{name: gsm8k, path: p}]", "alignment.evaluation.tasks"),
     ])
     func isRefusedInOneLine(override: String, key: String) {
@@ -22,6 +21,7 @@ import Testing
         "lora.mask=recovery", "lora.mask=training", "pruning.method=stru", "pruning.method=semi", "pruning.method=unst", "pruning.score=wanda",
         "pruning.importance=param_mix", "pruning.aggregation=max", "pruning.grouping=llm_pruner", "pruning.iterations=2",
         "pruning.calibration.path=x", "data.train=[{path: a, format: input_ids}]", "data.train=[{path: a, format: messages}]", "parallel.reduction=fast",
+        "evaluation.tasks=[{name: gsm8k, path: p, fewshot: f, shots: 8, limit: 3}]",
     ])
     func isAccepted(override: String) throws {
         _ = try Recipe.load(file: nil, overrides: [override])

@@ -18,6 +18,17 @@ public enum EvaluationRun {
         }
     }
 
+    /// How programs are drawn from a model (humaneval).
+    public struct ProgramSampling: Sendable {
+        public var samples = 10
+        /// Of which the best counts.
+        public var temperatures = [0, 0.2, 0.4, 0.6, 0.8]
+        public var maxTokens = 512
+        public var seed: UInt64
+
+        public init(seed: UInt64) { self.seed = seed }
+    }
+
     /// Layer by layer, where a model does not fit into memory.
     public struct Streaming: Sendable {
         /// Whether it fits or not.
@@ -48,6 +59,27 @@ public enum EvaluationRun {
             self.perplexity = perplexity
             self.tasks = tasks
             self.microBatchSize = microBatchSize
+        }
+
+        /// Adds a task that the recipe or the command line names. A task that runs programs needs `sandbox`.
+        ///
+        /// - Parameter length: tokens of a choice task's sequences at most.
+        /// - Throws: `EvaluationError.unknownTask`.
+        public mutating func add(_ task: EvaluationRecipe.Task, length: Int, programs: ProgramSampling) throws {
+            switch try EvaluationTask.named(task.name) {
+            case .choice(let choice):
+                tasks.append(
+                    .init(
+                        task: choice, path: task.path, fewShotPath: task.fewshot, shots: task.shots, limit: task.limit, length: length, addsBOS: addsBOS))
+            case .generation(.gsm8k):
+                writtenTasks.append(.gsm8k(.init(path: task.path, fewShotPath: task.fewshot, shots: task.shots, limit: task.limit)))
+            case .generation(.humaneval):
+                writtenTasks.append(
+                    .humaneval(
+                        .init(
+                            path: task.path, limit: task.limit, samples: programs.samples, temperatures: programs.temperatures,
+                            maxTokens: programs.maxTokens, seed: programs.seed)))
+            }
         }
 
         /// Tokens of the longest window.
