@@ -54,7 +54,7 @@ import Testing
         pruning: {method: rand, ratio: 0}
         quantization: {type: none}
         lora: {rank: 2}
-        data: {train: [{path: \(SharedData.path("sft/alpaca_5000.json")!)}], length: 64}
+        data: {train: [{path: \(SharedData.path("sft/alpaca_5000.json")!)}], length: 256}
         batch: {global: 4, micro: 2}
         schedule: {steps: 2, warmup_steps: 0}
         evaluation: {tasks: [{name: arc_easy, path: \(path), shots: 1, limit: 20}]}
@@ -74,7 +74,7 @@ import Testing
 
     @Test func aRecipesWrongTaskIsNamedBeforeAnyWork() throws {
         let run = try CommandRun.run(["plan", "--model", "llama-2-7b", "--set", "evaluation.tasks=[{name: arc, path: x}]"])
-        #expect(run.exitCode == 64 && run.standardError.contains("evaluation.tasks.0.name") && run.standardError.contains("arc_easy"), "\(run.standardError)")
+        #expect(run.exitCode == 65 && run.standardError.contains("evaluation.tasks.0.name") && run.standardError.contains("arc_easy"), "\(run.standardError)")
     }
 
     @Test func wrongTasksAreNamed() throws {

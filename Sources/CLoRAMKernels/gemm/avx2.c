@@ -23,13 +23,14 @@ static LORAM_AVX2 double peak(loram_compute compute, long rounds) {
     return 2.0 * 8 * CHAINS * (double)rounds;
 }
 
-#define ENGINE(SUFFIX)                                                                                                                          \
+#define ENGINE(SUFFIX)                                                                                                                        \
     {                                                                                                                                         \
-        .tile_rows = LORAM_256_ROWS, .tile_columns = LORAM_256_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 512, .strip = 12,           \
-        .multiply = loram_avx2_multiply, .pack_rows = loram_avx2_pack_rows##SUFFIX, .pack_columns = loram_avx2_pack_columns##SUFFIX,           \
-        .decode = loram_avx2_decode##SUFFIX, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave,                           \
-        .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot,                                 \
-        .split = loram_avx2_split##SUFFIX, .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .nf4_rows = LORAM_DOT_MAX_ROWS, .sum_lanes = loram_avx2_sum_lanes                                        \
+        .tile_rows = LORAM_256_ROWS, .tile_columns = LORAM_256_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 512, .strip = 12,\
+        .multiply = loram_avx2_multiply, .pack_rows = loram_avx2_pack_rows##SUFFIX, .pack_columns = loram_avx2_pack_columns##SUFFIX,          \
+        .decode = loram_avx2_decode##SUFFIX, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave,                          \
+        .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot, .split = loram_avx2_split##SUFFIX,                                      \
+        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .nf4_rows = {4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4},                                  \
+        .sum_lanes = loram_avx2_sum_lanes                                                                                                     \
     }
 
 const loram_kernels loram_kernels_avx2 = {

@@ -16,14 +16,26 @@ LORAM_INLINE LORAM_AVX2 void loram_dot_tile_256(const int rows, const int tokens
         for (int t = 0; t < tokens; t++) sum[r][t] = accumulate ? _mm256_loadu_ps(lanes + r * lanes_stride + t * LORAM_LANES) : _mm256_setzero_ps();
     long i = 0;
     for (; i + 8 <= k; i += 8) {
-        __m256 right[LORAM_256_DOT_TOKENS];
-        LORAM_UNROLL
-        for (int t = 0; t < tokens; t++) right[t] = _mm256_loadu_ps(x + t * x_stride + i);
-        LORAM_UNROLL
-        for (int r = 0; r < rows; r++) {
-            __m256 left = _mm256_loadu_ps(w + r * w_stride + i);
+        // Of the shorter side all vectors are held, of the longer one a time: there are sixteen registers.
+        __m256 held[LORAM_256_DOT_ROWS];
+        if (rows <= tokens) {
             LORAM_UNROLL
-            for (int t = 0; t < tokens; t++) sum[r][t] = _mm256_fmadd_ps(left, right[t], sum[r][t]);
+            for (int r = 0; r < rows; r++) held[r] = _mm256_loadu_ps(w + r * w_stride + i);
+            LORAM_UNROLL
+            for (int t = 0; t < tokens; t++) {
+                __m256 right = _mm256_loadu_ps(x + t * x_stride + i);
+                LORAM_UNROLL
+                for (int r = 0; r < rows; r++) sum[r][t] = _mm256_fmadd_ps(held[r], right, sum[r][t]);
+            }
+        } else {
+            LORAM_UNROLL
+            for (int t = 0; t < tokens; t++) held[t] = _mm256_loadu_ps(x + t * x_stride + i);
+            LORAM_UNROLL
+            for (int r = 0; r < rows; r++) {
+                __m256 left = _mm256_loadu_ps(w + r * w_stride + i);
+                LORAM_UNROLL
+                for (int t = 0; t < tokens; t++) sum[r][t] = _mm256_fmadd_ps(left, held[t], sum[r][t]);
+            }
         }
     }
     if (i < k) {

@@ -94,6 +94,10 @@ static int exact(const loram_kernels *kernels, arena *a) {
     return 1;
 }
 
+/// Each takes another way through the kernels: in registers, from decoded rows, in tiles.
+enum { TOKEN_COUNTS = 3 };
+static const long token_counts[TOKEN_COUNTS] = {3, 13, TOKENS};
+
 double loram_kernels_check_tolerance(loram_compute compute) {
     (void)compute;
     // Two f32 sums of at most 136 terms in different orders differ by a few roundings of partial sums; products of bf16 are exact in f32.
@@ -104,9 +108,9 @@ double loram_kernels_check(const loram_kernels *kernels, loram_compute compute) 
     arena *a = malloc(sizeof *a);
     size_t bytes = 0;
     for (loram_product product = LORAM_FORWARD; product <= LORAM_WEIGHT_GRADIENT; product++)
-        for (long tokens = 3; tokens <= TOKENS; tokens += TOKENS - 3)
+        for (int i = 0; i < TOKEN_COUNTS; i++)
             for (int set = 0; set < 2; set++) {
-                size_t size = loram_linear_workspace(set ? kernels : &loram_kernels_portable, compute, product, tokens, OUTPUTS, INPUTS, RANK, 1);
+                size_t size = loram_linear_workspace(set ? kernels : &loram_kernels_portable, compute, product, token_counts[i], OUTPUTS, INPUTS, RANK, 1);
                 bytes = size > bytes ? size : bytes;
             }
     void *workspace = malloc(bytes);
@@ -127,7 +131,8 @@ double loram_kernels_check(const loram_kernels *kernels, loram_compute compute) 
                 memcpy(a->decoded + row * INPUTS, decoded + LORAM_MARGIN, sizeof(float) * INPUTS);
             }
             for (loram_product product = LORAM_FORWARD; product <= LORAM_WEIGHT_GRADIENT; product++)
-                for (long tokens = 3; tokens <= TOKENS; tokens += TOKENS - 3) {
+                for (int i = 0; i < TOKEN_COUNTS; i++) {
+                    const long tokens = token_counts[i];
                     measure(a, product, tokens);
                     int status = run(kernels, compute, product, a, &weight, tokens, a->got, workspace, bytes) | run(&loram_kernels_portable, compute, product, a, &weight, tokens, a->expected, workspace, bytes);
                     long count = product == LORAM_FORWARD ? tokens * OUTPUTS : product == LORAM_INPUT_GRADIENT ? tokens * INPUTS : COUNT;

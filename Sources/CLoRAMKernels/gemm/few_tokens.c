@@ -107,20 +107,20 @@ static void multiply(const loram_few *r, float *lanes, const piece *p, const cha
     }
 }
 
-void loram_few_finish(const loram_few *r, const loram_few_scratch *scratch, float *lanes, long row, int rows) {
+void loram_few_finish(const loram_few *r, const loram_few_scratch *scratch, float *lanes, long row, int rows, int group_tokens) {
     const loram_matrix_product *p = r->product;
     long rank = rank_of(p), rank_padded = loram_round_up(rank, LORAM_DOT_STEP), stride = rank_padded + 2 * LORAM_MARGIN;
     if (rank) {
         loram_weight right = {LORAM_ELEMENT_F32, p->n, rank, p->low_rank->right, p->low_rank->right_stride, {0}};
         loram_decode_rows(r->f32, &right, row, rows, 0, rank, LORAM_DOT_STEP, scratch->right, stride, row + rows, 0);
     }
-    for (long t = 0; rank && t < p->m; t += r->group_tokens)
-        r->f32->dot(lanes + t * rows * LORAM_LANES, scratch->right + 4 * LORAM_MARGIN, stride, rows, r->left + 4 * t * rank_padded, rank_padded, (int)loram_min(r->group_tokens, p->m - t), rank_padded / LORAM_DOT_STEP, p->k > 0);
+    for (long t = 0; rank && t < p->m; t += group_tokens)
+        r->f32->dot(lanes + t * rows * LORAM_LANES, scratch->right + 4 * LORAM_MARGIN, stride, rows, r->left + 4 * t * rank_padded, rank_padded, (int)loram_min(group_tokens, p->m - t), rank_padded / LORAM_DOT_STEP, p->k > 0);
     float totals[LORAM_DOT_MAX_ROWS * LORAM_SMALL_TOKENS], *total = totals;
     r->engine->sum_lanes(totals, lanes, rows * p->m);
-    for (long first = 0; first < p->m; first += r->group_tokens)
+    for (long first = 0; first < p->m; first += group_tokens)
         for (int i = 0; i < rows; i++)
-            for (long t = first; t < loram_min(first + r->group_tokens, p->m); t++, total++) {
+            for (long t = first; t < loram_min(first + group_tokens, p->m); t++, total++) {
                 long at = t * p->c_stride + row + i;
                 p->c[at] = p->start ? p->start[at] + *total : *total;
             }
@@ -137,7 +137,7 @@ static void compute_plain(const loram_few *r, const loram_few_scratch *scratch, 
         loram_decode_rows(r->engine, &p->b, now.row, now.rows, now.k, now.length, LORAM_DOT_STEP, scratch->rows, stride, next.row, next.k);
         multiply(r, scratch->lanes + (now.row - row) * p->m * LORAM_LANES, &now, scratch->rows, stride);
     }
-    for (long i = row; i < end; i += r->together) loram_few_finish(r, scratch, scratch->lanes + (i - row) * p->m * LORAM_LANES, i, (int)loram_min(r->together, end - i));
+    for (long i = row; i < end; i += r->together) loram_few_finish(r, scratch, scratch->lanes + (i - row) * p->m * LORAM_LANES, i, (int)loram_min(r->together, end - i), r->group_tokens);
 }
 
 static void compute_rows(void *context, long index, int worker) {

@@ -53,8 +53,8 @@ static inline long loram_plane_length(const loram_few *r) {
 /// NF4 blocks that a row of `columns` elements touches at most.
 static inline long loram_row_blocks(long columns) { return columns % LORAM_NF4_BLOCK ? (columns + 2 * LORAM_NF4_BLOCK - 2) / LORAM_NF4_BLOCK : columns / LORAM_NF4_BLOCK; }
 
-/// Adds the low-rank term and stores the sums of some rows.
-void loram_few_finish(const loram_few *r, const loram_few_scratch *scratch, float *lanes, long row, int rows);
+/// Adds the low-rank term and stores the sums of some rows, whose lanes are [group of tokens][row][token of the group].
+void loram_few_finish(const loram_few *r, const loram_few_scratch *scratch, float *lanes, long row, int rows, int group_tokens);
 
 /// Rows that the NF4 path may take: reading whole blocks, as many for each row, they stay within the weight's full blocks.
 long loram_few_direct_rows(const loram_few *r);

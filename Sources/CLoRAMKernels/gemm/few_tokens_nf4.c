@@ -46,7 +46,7 @@ static void find_rows(const loram_few *r, const loram_few_scratch *scratch, long
 
 void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long row, long end) {
     const loram_matrix_product *p = r->product;
-    const int together = p->m <= LORAM_DOT_TOKENS ? loram_dot_rows((int)p->m) : r->engine->nf4_rows;
+    const int together = r->engine->nf4_rows[p->m - 1];
     const long plane_bytes = r->engine->element_bytes * (LORAM_NF4_BLOCK / 2), token_stride = 2 * loram_plane_length(r), first_block = row * p->k / LORAM_NF4_BLOCK;
     r->kernels->scales(&p->b.scales, first_block, (end - 1) * p->k / LORAM_NF4_BLOCK + r->blocks - first_block, scratch->scales);
     row_start starts[LORAM_FEW_TASK_ROWS];
@@ -76,7 +76,8 @@ void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long
     }
     for (long group = row; group < end;) {
         int count = end - group >= together ? together : 1;
-        loram_few_finish(r, scratch, scratch->lanes + (group - row) * p->m * LORAM_LANES, group, count);
+        // One row's lanes are in order in groups of any size.
+        loram_few_finish(r, scratch, scratch->lanes + (group - row) * p->m * LORAM_LANES, group, count, count > 1 ? (int)p->m : r->group_tokens);
         group += count;
     }
 }

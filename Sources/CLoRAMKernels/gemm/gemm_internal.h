@@ -82,8 +82,8 @@ typedef struct loram_engine {
     /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks and up to LORAM_SMALL_TOKENS tokens, whose planes lie
     /// x_stride elements apart. A token's sums do not depend on the others. NULL: decode, then dot.
     void (*dot_nf4)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
-    /// Rows of a call of dot_nf4 with more than LORAM_DOT_TOKENS tokens; with fewer, loram_dot_rows(tokens). One, where there are not as many.
-    int nf4_rows;
+    /// Rows of a call of dot_nf4 with 1 ... LORAM_SMALL_TOKENS tokens. One, where there are not as many.
+    uint8_t nf4_rows[LORAM_SMALL_TOKENS];
     /// out[i] = the sum of the lanes [i, LORAM_LANES], halves added to halves: a balanced tree.
     void (*sum_lanes)(float *out, const float *lanes, long count);
 } loram_engine;

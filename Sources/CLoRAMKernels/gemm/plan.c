@@ -10,6 +10,8 @@ enum {
     /// With fewer rows or columns than these a task spends too much on packing B, or on reading A again.
     SHORTEST_TASK_ROWS = 512,
     NARROWEST_TASK = 64,
+    /// With more columns than these, one reading of A serves more products; but tasks for many threads come first.
+    WIDE_TASK = 256,
 };
 
 loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k) {
@@ -24,6 +26,7 @@ loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k) {
 
     long rows = loram_min(plan.chunk, LONGEST_TASK_ROWS), columns = loram_min(loram_round_up(n, engine->tile_columns), engine->width);
     while (rows >= 2 * SHORTEST_TASK_ROWS && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < WANTED_TASKS) rows = loram_ceil(rows, 2);
+    while (columns >= 2 * WIDE_TASK && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < WANTED_TASKS) columns = loram_round_up(columns / 2, engine->tile_columns);
     while (columns >= 2 * NARROWEST_TASK && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < NEEDED_TASKS) columns = loram_round_up(columns / 2, engine->tile_columns);
     long row_tasks = loram_ceil(plan.chunk, rows);
     plan.task_panels = loram_ceil(loram_ceil(plan.chunk, plan.panel_rows), row_tasks);

@@ -35,7 +35,8 @@ public struct StepRates: Sendable, Equatable {
 extension StepRates {
     /// Sizes of what is measured at most: at these widths a core takes some tenths of a second.
     private static let widest = 1024, mostTokens = 512, largestVocabulary = 8192
-    private static let repeats = 3
+    /// At least so often, and as long as this takes: a machine is never quite quiet.
+    private static let repeats = 3, seconds = 1.0
 
     /// Times one layer and the head on random weights on all threads of this process: the middle layer of the model and the settings'
     /// micro-batch where these are small, else a likeness of them. Takes about a second and 200 MiB.
@@ -80,53 +81,65 @@ extension StepRates {
         func rates() throws -> StepRates {
             let cost = TrainingLayout.cost(config, settings), partition = try cost.partition(stages: 1)
             let layer = cost.layers[0], head = cost.head(stage: 0, of: partition)
-            let layerSeconds = try seconds(StageRange(layers: 0..<1, isFirst: false, isLast: false))
-            let headSeconds = try seconds(StageRange(layers: 1..<1, isFirst: false, isLast: true))
-            func rate(_ operations: Double, _ seconds: Double) -> Double {
-                operations * Double(settings.microBatchTokens) * 1e-9 / (seconds * Double(pool.threadCount))
+            let layerActions = try Actions(self, StageRange(layers: 0..<1, isFirst: false, isLast: false))
+            let headActions = try Actions(self, StageRange(layers: 1..<1, isFirst: false, isLast: true))
+            var layers: [LayerCost] = [], heads: [LayerCost] = []
+            let clock = ContinuousClock(), start = clock.now
+            // In turn, so that both meet the machine in the same moods; the first round warms up.
+            while layers.count <= StepRates.repeats || (clock.now - start) / .seconds(1) < StepRates.seconds {
+                layers.append(layerActions.seconds())
+                heads.append(headActions.seconds())
             }
-            let forward = rate(layer.forward, layerSeconds.forward)
+            func rate(_ operations: Double, _ times: [LayerCost], _ action: (LayerCost) -> Double) -> Double {
+                let seconds = Measurement.median(times.dropFirst().map(action))
+                return operations * Double(settings.microBatchTokens) * 1e-9 / (seconds * Double(pool.threadCount))
+            }
+            let forward = rate(layer.forward, layers, \.forward)
             return StepRates(
-                forward: forward, recompute: layer.recompute > 0 ? rate(layer.recompute, layerSeconds.recompute) : forward,
-                backward: rate(layer.backward, layerSeconds.inputGradient), head: rate(head.total, headSeconds.inputGradient))
+                forward: forward, recompute: layer.recompute > 0 ? rate(layer.recompute, layers, \.recompute) : forward,
+                backward: rate(layer.backward, layers, \.inputGradient), head: rate(head.total, heads, \.inputGradient))
         }
+    }
 
-        /// Medians of a stage's actions, all of backward as the input gradient's.
-        private func seconds(_ range: StageRange) throws -> LayerCost {
-            let tokens = settings.microBatchTokens, count = tokens * config.hiddenSize, training = settings.training
-            let source = SyntheticWeights(config: config, seed: 1)
-            let stage = try ModelStage(
-                source: source, range: range, training: training,
+    /// A stage of the probe and what goes through it.
+    private struct Actions {
+        private let stage: ModelStage
+        private let arena: Arena
+        private let activation, gradient: UnsafeMutablePointer<Float>
+
+        init(_ probe: Probe, _ range: StageRange) throws {
+            let config = probe.config, settings = probe.settings, count = settings.microBatchTokens * config.hiddenSize
+            stage = try ModelStage(
+                source: SyntheticWeights(config: config, seed: 1), range: range, training: settings.training,
                 capacity: StageCapacity(
-                    tokens: tokens, positions: settings.data.length, recomputation: settings.recomputation,
+                    tokens: settings.microBatchTokens, positions: settings.data.length, recomputation: settings.recomputation,
                     recomputesAhead: settings.recomputation == .full),
-                pool: pool, kernels: kernels, storage: WeightStorage(quantizer: quantizes ? Quantizer() : nil),
-                trainedType: settings.trainedType(kernels))
+                pool: probe.pool, kernels: probe.kernels, storage: WeightStorage(quantizer: probe.quantizes ? Quantizer() : nil),
+                trainedType: settings.trainedType(probe.kernels))
             stage.initializeLoRA(seed: 1)
-            var arenaLayout = ArenaLayout()
-            let slices = [count, count, stage.layout.count].map { arenaLayout.reserve($0) }
-            let arena = try Arena(arenaLayout)
-            let input: UnsafeMutablePointer<Float> = arena.pointer(slices[0]), output: UnsafeMutablePointer<Float> = arena.pointer(slices[1])
+            var layout = ArenaLayout()
+            let slices = [count, count, stage.layout.count].map { layout.reserve($0) }
+            arena = try Arena(layout)
+            (activation, gradient) = (arena.pointer(slices[0]), arena.pointer(slices[1]))
             stage.gradients = arena.pointer(slices[2])
             let random = CounterRandom(seed: 1, name: "plan.activations")
-            for index in 0..<count { input[index] = Float(random.bits(at: UInt64(index)) >> 40) * 0x1p-23 - 1 }
+            for index in 0..<count { activation[index] = Float(random.bits(at: UInt64(index)) >> 40) * 0x1p-23 - 1 }
             try stage.load(
                 StepBenchmark.randomBatch(samples: settings.batch.micro, length: settings.data.length, vocabulary: config.vocabularySize), slot: 0)
-            var times: [[Double]] = []
-            for _ in 0...StepRates.repeats {
-                let forward = Self.time { stage.forward(slot: 0, input: input, output: range.isLast ? nil : output) }
-                let recompute = Self.time { if settings.recomputation == .full { stage.recompute(slot: 0) } }
-                let backward = Self.time { stage.backward(slot: 0, outputGradient: range.isLast ? nil : UnsafePointer(output), inputGradient: output) }
-                times.append([forward, recompute, backward])
-            }
-            let medians = (0..<3).map { part in Measurement.median(times.dropFirst().map { $0[part] }) }
-            return LayerCost(forward: medians[0], recompute: medians[1], inputGradient: medians[2])
         }
 
-        private static func time(_ body: () -> Void) -> Double {
-            let clock = ContinuousClock(), start = clock.now
-            body()
-            return (clock.now - start) / .seconds(1)
+        /// Of each action, all of backward as the input gradient's.
+        func seconds() -> LayerCost {
+            func time(_ body: () -> Void) -> Double {
+                let clock = ContinuousClock(), start = clock.now
+                body()
+                return (clock.now - start) / .seconds(1)
+            }
+            let isLast = stage.range.isLast
+            return LayerCost(
+                forward: time { stage.forward(slot: 0, input: activation, output: isLast ? nil : gradient) },
+                recompute: time { if stage.capacity.recomputation == .full { stage.recompute(slot: 0) } },
+                inputGradient: time { stage.backward(slot: 0, outputGradient: isLast ? nil : UnsafePointer(gradient), inputGradient: gradient) })
         }
     }
 }

@@ -27,6 +27,14 @@ public struct LayerCost: Sendable, Equatable {
     }
 }
 
+extension LayerCost {
+    public static func - (left: LayerCost, right: LayerCost) -> LayerCost {
+        LayerCost(
+            forward: left.forward - right.forward, recompute: left.recompute - right.recompute,
+            inputGradient: left.inputGradient - right.inputGradient, weightGradient: left.weightGradient - right.weightGradient)
+    }
+}
+
 /// Cost of each part of a model, counted from its shapes: 2 operations per weight and token and product; the elementwise rest is
 /// small beside that.
 public struct ModelCost: Sendable, Equatable {
@@ -41,9 +49,11 @@ public struct ModelCost: Sendable, Equatable {
     /// One entry a layer.
     public let layers: [LayerCost]
     public let head: LayerCost
-    /// What the end below the first layer adds. Looking rows up is free; in dense training their gradients are added. Where it is frozen nobody
-    /// needs a gradient below the first layer's q, k and v, which is less than a layer's cost.
+    /// Looking rows up is free; in dense training their gradients are added.
     public let embedding: LayerCost
+    /// Input gradients of the first layer's q, k and v, which nobody needs where the embedding is frozen: a stage that begins with it does not make
+    /// them. The cut into stages leaves this out.
+    public let unneededGradients: LayerCost
 
     /// `contextLength`: tokens that attend to each other, 0 to leave attention's products out. `recompute`: whether the layers'
     /// activations are recomputed in the backward pass (`recompute: full`); the head's never are, its loss and gradient are one pass.
@@ -62,15 +72,14 @@ public struct ModelCost: Sendable, Equatable {
             return cost
         }
         head = Self.linear(.lmHead, config: config, layer: 0, training: training)
-        if training.trainsEmbedding {
-            embedding = LayerCost(weightGradient: Double(config.hiddenSize))
-        } else {
-            embedding = LayerCost(
+        embedding = training.trainsEmbedding ? LayerCost(weightGradient: Double(config.hiddenSize)) : LayerCost()
+        unneededGradients = training.trainsEmbedding
+            ? LayerCost()
+            : LayerCost(
                 inputGradient: [LinearSite.q, .k, .v].reduce(0) {
                     let shape = $1.shape(in: config, layer: 0), rank = training.rank(at: $1)
-                    return $0 - 2 * Double(shape.out * shape.in) - 2 * Double(rank * shape.in)
+                    return $0 + 2 * Double(shape.out * shape.in) + 2 * Double(rank * shape.in)
                 })
-        }
     }
 
     /// Of a forward pass, what makes a linear layer's output of its input and, where it has low-rank factors, of x A^T. The last one of a layer is
@@ -99,7 +108,7 @@ public struct ModelCost: Sendable, Equatable {
     }
 
     /// Cost of one token in a whole training step.
-    public var total: LayerCost { layers.reduce(embedding + head, +) }
+    public var total: LayerCost { layers.reduce(embedding + head, +) - unneededGradients }
 
     /// The cut of this model into stages; see `Partition`.
     public func partition(stages: Int) throws(TopologyError) -> Partition {
@@ -110,7 +119,7 @@ public struct ModelCost: Sendable, Equatable {
     /// Cost of one stage's layers, with the embedding on the first.
     public func layers(stage: Int, of partition: Partition) -> LayerCost {
         let cost = layers[partition.layers[stage]].reduce(LayerCost(), +)
-        return stage == 0 ? embedding + cost : cost
+        return stage == 0 ? embedding + cost - unneededGradients : cost
     }
 
     /// The head's cost in a stage's actions. Loss and gradient are one pass over its rows: all of it belongs to the backward action.
