@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+eval "$(cluster/openmpi-env.sh)"
+
 program=$PWD/.build/release/loram-mpi
 run=${COMPARISON_RUN:-runs/plan-comparison}
 updates=${COMPARISON_UPDATES:-8}
@@ -47,7 +49,8 @@ while IFS=, read -r text micro length global recompute type quantization; do
 YAML
     "$program" plan --recipe "$run/$name.yaml" --json --set "output=$run/$name" </dev/null >"$run/$name.plan.json"
     for order in straight exchanged; do
-        mpirun -np 2 --rankfile "$run/$order" "$program" train --recipe "$run/$name.yaml" --set "output=$run/$name-$order" </dev/null >"$run/$name-$order.log" 2>&1
+        mpirun -np 2 --rankfile "$run/$order" "$program" train --recipe "$run/$name.yaml" --set "output=$run/$name-$order" </dev/null >"$run/$name-$order.log" 2>&1 ||
+            { echo "plan-comparison.sh: training failed, see $run/$name-$order.log" >&2; exit 1; }
     done
     planned() { tr -d '\n' <"$run/$name.plan.json" | sed "s/.*\"$1\" *: *\([0-9.eE+-]*\).*/\1/"; }
     measured() { median "$1" "$run/$name-$2/metrics.jsonl"; }
