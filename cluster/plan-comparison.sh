@@ -2,9 +2,10 @@
 # What `plan` foretells beside what `train` measures: bubble and step time of two stages on this machine's first two processors.
 #
 # Random weights (width 768, 8 layers, vocabulary 8192) and random tokens; a rank a processor, one thread each. Processors are seldom equally
-# fast (neighbours, clocks), which moves the balance of unequal stages, so every setting runs twice, the second time with the ranks exchanged.
-# Figures are medians over the updates but the first. Environment: COMPARISON_RUN, where results go (default runs/plan-comparison);
-# COMPARISON_UPDATES (default 8).
+# fast (neighbours, clocks), which moves the balance of unequal stages, so half of a setting's runs have the ranks exchanged. On a shared machine
+# the bubble of one update varies by a tenth of itself and more: what is measured is the median over all runs' updates but their first, beside the
+# middle half of them. Environment: COMPARISON_RUN, where results go (default runs/plan-comparison); COMPARISON_ROUNDS, times that a setting runs
+# both ways (default 2); COMPARISON_UPDATES, updates of a run (default 6).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,7 +13,8 @@ eval "$(cluster/openmpi-env.sh)"
 
 program=$PWD/.build/release/loram-mpi
 run=${COMPARISON_RUN:-runs/plan-comparison}
-updates=${COMPARISON_UPDATES:-8}
+rounds=${COMPARISON_ROUNDS:-2}
+updates=${COMPARISON_UPDATES:-6}
 rm -rf "$run"
 mkdir -p "$run"
 cat >"$run/config.json" <<JSON
@@ -25,10 +27,13 @@ awk 'BEGIN { srand(2); for (i = 0; i < 64; i++) { line = "{\"input_ids\": ["; fo
 printf 'rank 0=localhost slot=0\nrank 1=localhost slot=1\n' >"$run/straight"
 printf 'rank 0=localhost slot=1\nrank 1=localhost slot=0\n' >"$run/exchanged"
 
-# median KEY FILE: of all updates but the first
-median() { sed -n "s/.*\"$1\" *: *\([0-9.eE+-]*\).*/\1/p" "$2" | tail -n +2 | sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+# quartiles KEY NAME: lower quartile, median and upper quartile over all updates of a setting's runs but their first
+quartiles() {
+    for file in "$run/$2"-*[0-9]/metrics.jsonl; do sed -n "s/.*\"$1\" *: *\([0-9.eE+-]*\).*/\1/p" "$file" | tail -n +2; done | sort -g |
+        awk 'function at(q, i) { i = 1 + q * (NR - 1); return v[int(i)] + (i - int(i)) * (v[int(i) + (int(i) < NR)] - v[int(i)]) } { v[NR] = $1 } END { print at(0.25) "," at(0.5) "," at(0.75) }'
+}
 
-printf '| %-44s | %8s | %17s | %6s | %9s | %19s |\n' "2 stages" "bubble" "measured, 2 runs" "ratio" "step" "measured, 2 runs"
+printf '| %-44s | %8s | %26s | %6s | %9s | %25s |\n' "2 stages" "bubble" "measured (middle half)" "ratio" "step" "measured (middle half)"
 echo "|---|---|---|---|---|---|"
 # text, micro, length, global, recompute, compute type, quantization
 while IFS=, read -r text micro length global recompute type quantization; do
@@ -48,14 +53,15 @@ while IFS=, read -r text micro length global recompute type quantization; do
       recovery: {merge: false}
 YAML
     "$program" plan --recipe "$run/$name.yaml" --json --set "output=$run/$name" </dev/null >"$run/$name.plan.json"
-    for order in straight exchanged; do
-        mpirun -np 2 --rankfile "$run/$order" "$program" train --recipe "$run/$name.yaml" --set "output=$run/$name-$order" </dev/null >"$run/$name-$order.log" 2>&1 ||
-            { echo "plan-comparison.sh: training failed, see $run/$name-$order.log" >&2; exit 1; }
+    for ((round = 1; round <= rounds; round++)); do
+        for order in straight exchanged; do
+            mpirun -np 2 --rankfile "$run/$order" "$program" train --recipe "$run/$name.yaml" --set "output=$run/$name-$order$round" </dev/null >"$run/$name-$order$round.log" 2>&1 ||
+                { echo "plan-comparison.sh: training failed, see $run/$name-$order$round.log" >&2; exit 1; }
+        done
     done
     planned() { tr -d '\n' <"$run/$name.plan.json" | sed "s/.*\"$1\" *: *\([0-9.eE+-]*\).*/\1/"; }
-    measured() { median "$1" "$run/$name-$2/metrics.jsonl"; }
-    echo "$text,$(planned bubble),$(measured bubble straight),$(measured bubble exchanged),$(planned step_seconds),$(measured step_seconds straight),$(measured step_seconds exchanged)" |
-        awk -F, '{ printf "| %-44s | %6.1f %% | %5.1f %% and %5.1f %% | %6.2f | %7.2f s | %6.2f s and %6.2f s |\n", $1, 100 * $2, 100 * $3, 100 * $4, 2 * $2 / ($3 + $4), $5, $6, $7 }' |
+    echo "$text,$(planned bubble),$(quartiles bubble "$name"),$(planned step_seconds),$(quartiles step_seconds "$name")" |
+        awk -F, '{ printf "| %-44s | %6.1f %% | %6.1f %% (%4.1f to %4.1f %%) | %6.2f | %7.2f s | %7.2f s (%5.2f to %5.2f s) |\n", $1, 100 * $2, 100 * $4, 100 * $3, 100 * $5, $2 / $4, $6, $8, $7, $9 }' |
         tee -a "$run/table.md"
 done <<SETTINGS
 qlora 4 x 256 tokens recomputing,1,256,4,full,bf16,nf4

@@ -233,7 +233,7 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
     r.product = &local;
     r.engine = engine;
     r.f32 = &execution->kernels->engine[LORAM_COMPUTE_F32];
-    r.plan = loram_make_plan(engine, local.m, local.n, local.k);
+    r.plan = loram_make_plan(engine, local.m, local.n, local.k, execution->workers);
     if (local.k == 0) {
         r.plan.blocks = 1;
         local.start = local.c;

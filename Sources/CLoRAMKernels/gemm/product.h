@@ -11,7 +11,7 @@ enum {
     LORAM_DEPTH_STEP = 64,
 };
 
-/// How a product is cut: a function of its shapes and of the engine alone.
+/// How a product is cut. What decides its bits, the blocks of the inner dimension, is a function of its shapes and of the engine alone.
 typedef struct loram_plan {
     /// Rows of C whose A is packed at a time.
     long chunk;
@@ -43,7 +43,7 @@ typedef struct loram_matrix_product {
     int right_transposed;
 } loram_matrix_product;
 
-loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k);
+loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k, int workers);
 size_t loram_product_workspace(const loram_kernels *kernels, loram_compute compute, long m, long n, long k, long rank, int workers);
 loram_status loram_run_product(const loram_execution *execution, const loram_matrix_product *product);
 
