@@ -54,6 +54,9 @@ typedef struct loram_engine {
     /// A panels that pass by each B panel in turn. 1: the A panel stays in the first-level cache and B's stream from the second; more, where
     /// that is smaller: a B panel stays in the first-level cache, and these A panels in the second.
     long strip;
+    /// A task is not cut into fewer rows than twice the first, for the sake of more tasks, nor into fewer columns than twice the second. Few
+    /// rows use a packed block of B less often, few columns a reading of A.
+    long task_rows, task_columns;
 
     /// C[rows, columns] (=|+=) A panel * B panel over `groups` words; 1 <= rows <= tile_rows, 1 <= columns <= tile_columns.
     void (*multiply)(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);

@@ -32,16 +32,24 @@ static int valid_low_rank(const loram_low_rank *l) {
     return !l || l->rank == 0 || (l->rank > 0 && l->rank <= LORAM_MAX_RANK && l->left && l->right);
 }
 
-loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
+static loram_status forward(const loram_execution *execution, int again, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
     if (!valid_execution(execution) || !valid_weight(weight) || !valid_low_rank(low_rank) || tokens < 0) return LORAM_BAD_ARGUMENT;
     loram_matrix_product product = {
         .m = tokens, .n = weight->rows, .k = weight->columns, .c = y, .c_stride = y_stride, .start = start, .rounds = rounds, .a = x, .a_stride = x_stride,
-        .b = *weight, .b_transposed = 1, .low_rank = low_rank && low_rank->rank ? low_rank : NULL, .right_transposed = 1,
+        .a_packed = again, .b = *weight, .b_transposed = 1, .low_rank = low_rank && low_rank->rank ? low_rank : NULL, .right_transposed = 1,
     };
     if (tokens > LORAM_SMALL_TOKENS) return loram_run_product(execution, &product);
     loram_status status = loram_few_tokens(execution, &product);
     if (status == LORAM_OK && product.rounds) loram_round_bf16(y, tokens, weight->rows, y_stride);
     return status;
+}
+
+loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
+    return forward(execution, 0, y, y_stride, start, rounds, x, x_stride, weight, tokens, low_rank);
+}
+
+loram_status loram_linear_forward_again(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {
+    return forward(execution, 1, y, y_stride, start, rounds, x, x_stride, weight, tokens, low_rank);
 }
 
 loram_status loram_linear_input_gradient(const loram_execution *execution, float *dx, long dx_stride, int accumulate, const float *dy, long dy_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank) {

@@ -9,11 +9,8 @@ enum {
     MOST_TASKS = 64,
     /// More rows than this in one task gain nothing: packing a block of B costs half a percent of using it.
     LONGEST_TASK_ROWS = 2048,
-    /// With fewer rows or columns than these a task spends too much on packing B, or on reading A again.
-    SHORTEST_TASK_ROWS = 512,
+    /// With fewer columns than these a task spends too much on reading A again, even where threads are idle.
     NARROWEST_TASK = 64,
-    /// With more columns than these, one reading of A serves more products; but tasks for many threads come first.
-    WIDE_TASK = 256,
 };
 
 loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k, int workers) {
@@ -29,8 +26,8 @@ loram_plan loram_make_plan(const loram_engine *engine, long m, long n, long k, i
     // What follows moves work between tasks, and no bit.
     const long wanted = workers == 1 ? TASKS_ALONE : loram_min((long)workers * TASKS_PER_WORKER, MOST_TASKS), needed = loram_min(wanted, MOST_TASKS / 4);
     long rows = loram_min(plan.chunk, LONGEST_TASK_ROWS), columns = loram_min(loram_round_up(n, engine->tile_columns), engine->width);
-    while (rows >= 2 * SHORTEST_TASK_ROWS && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < wanted) rows = loram_ceil(rows, 2);
-    while (columns >= 2 * WIDE_TASK && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < wanted) columns = loram_round_up(columns / 2, engine->tile_columns);
+    while (rows >= 2 * engine->task_rows && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < wanted) rows = loram_ceil(rows, 2);
+    while (columns >= 2 * engine->task_columns && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < wanted) columns = loram_round_up(columns / 2, engine->tile_columns);
     while (columns >= 2 * NARROWEST_TASK && loram_ceil(plan.chunk, rows) * loram_ceil(n, columns) < needed) columns = loram_round_up(columns / 2, engine->tile_columns);
     long row_tasks = loram_ceil(plan.chunk, rows);
     plan.task_panels = loram_ceil(loram_ceil(plan.chunk, plan.panel_rows), row_tasks);

@@ -68,14 +68,14 @@ size_t loram_product_workspace(const loram_kernels *kernels, loram_compute compu
     return lay_out(&r, engine, &kernels->engine[LORAM_COMPUTE_F32], bound(engine, m, n, k), k, rank, workers, NULL);
 }
 
-/// Packs A for PACKING_PANELS panels: layout [block][panel][group][tile_rows] words.
+/// Packs A, and the low-rank term's left factor, for PACKING_PANELS panels: layout [block][panel][group][tile_rows] words.
 static void pack_a(void *context, long index, int worker) {
     (void)worker;
     const run *r = context;
     const loram_matrix_product *p = r->product;
     long from = index * PACKING_PANELS, to = loram_min(from + PACKING_PANELS, r->panels);
     long tile_rows = r->engine->tile_rows, group = r->engine->group;
-    for (long block = 0; block < r->plan.blocks; block++) {
+    for (long block = 0; !p->a_packed && block < r->plan.blocks; block++) {
         long k0 = block * r->plan.block_depth, depth = loram_min(r->plan.block_depth, p->k - k0);
         char *base = r->packed_a + 4 * r->panels * tile_rows * (k0 / group);
         long panel_bytes = 4 * tile_rows * loram_ceil(depth, group);
@@ -238,6 +238,8 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
         r.plan.blocks = 1;
         local.start = local.c;
     }
+    // Of several chunks the workspace has the last.
+    local.a_packed = local.a_packed && r.plan.chunk == local.m;
     r.limit = bound(engine, local.m, local.n, local.k);
     size_t needed = lay_out(&r, engine, r.f32, r.limit, local.k, local.low_rank ? local.low_rank->rank : 0, execution->workers, NULL);
     uintptr_t base = ((uintptr_t)execution->workspace + 63) & ~(uintptr_t)63;
@@ -246,7 +248,7 @@ loram_status loram_run_product(const loram_execution *execution, const loram_mat
     for (r.first_row = 0; r.first_row < local.m; r.first_row += r.plan.chunk) {
         r.rows = loram_min(r.plan.chunk, local.m - r.first_row);
         r.panels = loram_ceil(r.rows, r.plan.panel_rows);
-        loram_run(execution, loram_ceil(r.panels, PACKING_PANELS), pack_a, &r);
+        if (!local.a_packed || local.low_rank) loram_run(execution, loram_ceil(r.panels, PACKING_PANELS), pack_a, &r);
         loram_run(execution, loram_ceil(r.panels, r.plan.task_panels) * loram_ceil(local.n, r.plan.task_columns), compute_tile, &r);
     }
     return LORAM_OK;

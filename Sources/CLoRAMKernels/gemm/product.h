@@ -35,6 +35,8 @@ typedef struct loram_matrix_product {
     long a_stride;
     /// A is stored as a[k, m].
     int a_transposed;
+    /// The workspace has A packed, as the last product left it.
+    int a_packed;
     /// B is stored as b[n, k] (forward) or b[k, n].
     loram_weight b;
     int b_transposed;

@@ -111,6 +111,9 @@ size_t loram_linear_workspace(const loram_kernels *kernels, loram_compute comput
 /// LORAM_SMALL_TOKENS tokens take a path that streams W once.
 loram_status loram_linear_forward(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
 
+/// The same, when the workspace was last used by a forward product of the same x and as many tokens: x lies in it ready for use.
+loram_status loram_linear_forward_again(const loram_execution *execution, float *y, long y_stride, const float *start, int rounds, const float *x, long x_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
+
 /// dx[N, I] (= or +=) dy[N, O] W[O, I] [+ scale * dh[N, r] A[r, I]].
 loram_status loram_linear_input_gradient(const loram_execution *execution, float *dx, long dx_stride, int accumulate, const float *dy, long dy_stride, const loram_weight *weight, long tokens, const loram_low_rank *low_rank);
 

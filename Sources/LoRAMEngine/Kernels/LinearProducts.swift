@@ -34,14 +34,16 @@ struct LinearProducts {
     /// Whether results that backward needs are bf16 values, so that keeping them in bf16 loses nothing.
     var keepsBF16: Bool { kernels.type == .bf16 }
 
-    /// y[N, O] = start[N, O] (nil: 0) + x[N, I] W^T + low-rank term; `rounds`: to bf16 values.
+    /// y[N, O] = start[N, O] (nil: 0) + x[N, I] W^T + low-rank term; `rounds`: to bf16 values; `again`: no other product has run since one
+    /// of the same x.
     func forward(
         _ y_NO: UnsafeMutablePointer<Float>, _ x_NI: UnsafePointer<Float>, _ weight: WeightMatrix, rows N: Int,
-        start_NO: UnsafePointer<Float>? = nil, rounds: Bool, lowRank: loram_low_rank?
+        start_NO: UnsafePointer<Float>? = nil, rounds: Bool, again: Bool = false, lowRank: loram_low_rank?
     ) {
+        let product = again ? loram_linear_forward_again : loram_linear_forward
         run { execution in
             withPointers(weight, lowRank) {
-                loram_linear_forward(execution, y_NO, weight.rowCount, start_NO, rounds ? 1 : 0, x_NI, weight.columnCount, $0, N, $1)
+                product(execution, y_NO, weight.rowCount, start_NO, rounds ? 1 : 0, x_NI, weight.columnCount, $0, N, $1)
             }
         }
     }

@@ -39,8 +39,8 @@ struct DecoderLayer {
         normalize1(pool, kept, x_ND, N)
         project([(q, 0), (k, 1), (v, 2)], kept.normed1_ND)
         q.forward(step, y_NO: kept.q_NHd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[0], rows: N, rowKeys: keys)
-        k.forward(step, y_NO: kept.k_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[1], rows: N, rowKeys: keys)
-        v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, rowKeys: keys, isKept: true)
+        k.forward(step, y_NO: kept.k_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[1], rows: N, rowKeys: keys, after: q)
+        v.forward(step, y_NO: kept.v_NKd, x_NI: kept.normed1_ND, hidden_NR: kept.hidden_NR[2], rows: N, rowKeys: keys, isKept: true, after: k)
         for (x, heads) in [(kept.q_NHd, geometry.headCount), (kept.k_NKd, geometry.keyValueHeadCount)] {
             RowKernels.rope(
                 pool, x, N: N, heads: heads, table: rotary, positions: rows.positions_N, sign: 1, rounds: step.products.keepsBF16)
@@ -53,7 +53,7 @@ struct DecoderLayer {
         normalize2(pool, kept, N)
         project([(gate, 4), (up, 5)], kept.normed2_ND)
         gate.forward(step, y_NO: kept.gate_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[4], rows: N, rowKeys: keys, isKept: true)
-        up.forward(step, y_NO: kept.up_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[5], rows: N, rowKeys: keys, isKept: true)
+        up.forward(step, y_NO: kept.up_NF, x_NI: kept.normed2_ND, hidden_NR: kept.hidden_NR[5], rows: N, rowKeys: keys, isKept: true, after: gate)
         RowKernels.swiGLU(
             pool, kept.product_NF, gate_NF: kept.gate_NF, up_NF: kept.up_NF, keeping: kept.keptMLP, count: N * geometry.intermediateSize)
         project([(down, 6)], kept.product_NF)

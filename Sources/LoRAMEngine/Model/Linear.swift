@@ -32,17 +32,19 @@ struct Linear {
     }
 
     /// y = residual + x W^T + s hidden B^T, with `hidden_NR` as `projectHidden` left it. `residual` [N, O] may be nil. `isKept`: backward
-    /// needs y, which under bf16 compute is therefore rounded.
+    /// needs y, which under bf16 compute is therefore rounded. `previous`: the layer whose forward pass on the same x has just run.
     func forward(
         _ step: StepContext, y_NO: UnsafeMutablePointer<Float>, x_NI: UnsafePointer<Float>, residual_NO: UnsafePointer<Float>? = nil,
-        hidden_NR: UnsafePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>, isKept: Bool = false
+        hidden_NR: UnsafePointer<Float>, rows rowCount: Int, rowKeys: UnsafePointer<UInt64>, isKept: Bool = false,
+        after previous: Linear? = nil
     ) {
         let product = plainLowRank.map {
             loram_low_rank(left: hidden_NR, left_stride: $0.rank, right: $0.b_OR, right_stride: $0.rank, rank: $0.rank, scale: $0.scale)
         }
         let rounds = isKept && step.products.keepsBF16
         step.products.forward(
-            y_NO, x_NI, weight_OI, rows: rowCount, start_NO: residual_NO, rounds: rounds && mask == nil, lowRank: product)
+            y_NO, x_NI, weight_OI, rows: rowCount, start_NO: residual_NO, rounds: rounds && mask == nil,
+            again: previous.map { $0.mask == nil } ?? false, lowRank: product)
         if let lowRank, let mask {
             addMasked(step, lowRank, mask: mask, y_NO: y_NO, x_NI: x_NI, rows: rowCount, rowKeys: rowKeys, rounds: rounds)
         }

@@ -161,6 +161,36 @@ import Testing
         for tokens in 1..<most { #expect(forward(tokens)[...] == whole[..<(tokens * outputs)], "\(tokens) tokens") }
     }
 
+    /// A second product of the same x finds it packed; of so many or so few tokens that it is not, it reads it again.
+    @Test(arguments: KernelCase.all, [7, 40, 700, 4100]) func aSecondProductOfTheSameInput(kernels: KernelCase, tokens: Int) {
+        let inputs = 1100, outputs = 37, rank = 3
+        var s = setting(Shape(tokens: tokens, outputs: outputs, inputs: inputs, rank: rank), .nf4Double, seed: 13)
+        let before = Matrix(tokens, outputs, random: &s.random)
+        let other = setting(Shape(tokens: tokens, outputs: 300, inputs: inputs, rank: 0), .bf16, seed: 14)
+        let isPacked = tokens > Int(LORAM_SMALL_TOKENS) && tokens <= 4096
+        let unread = [Float](repeating: .nan, count: isPacked ? s.x.values.count : 0)
+        func forward(again: Bool) -> [UInt32] {
+            var y = before.values
+            let bytes = loram_linear_workspace(kernels.set, kernels.compute, LORAM_FORWARD, tokens, 300, inputs, rank, 2)
+            let status = withExecution(kernels, workers: 2, seed: 1, bytes: bytes) { execution in
+                if again {
+                    var first = [Float](repeating: 0, count: tokens * 300)
+                    let status = other.weight.withWeight { loram_linear_forward(execution, &first, 300, nil, 0, s.x.values, s.x.stride, $0, tokens, nil) }
+                    guard status == LORAM_OK else { return status }
+                }
+                return s.weight.withWeight { weight in
+                    withLowRank(s.left, s.b, rank) {
+                        let product = again ? loram_linear_forward_again : loram_linear_forward
+                        return product(execution, &y, before.stride, nil, 0, again && isPacked ? unread : s.x.values, s.x.stride, weight, tokens, $0)
+                    }
+                }
+            }
+            #expect(status == LORAM_OK)
+            return y.map(\.bitPattern)
+        }
+        #expect(forward(again: true) == forward(again: false))
+    }
+
     /// The workspace for many tokens is enough for fewer, and one byte less than it is refused.
     @Test(arguments: KernelCase.all) func workspaceGrowsWithTokens(kernels: KernelCase) {
         for product in [LORAM_FORWARD, LORAM_INPUT_GRADIENT, LORAM_WEIGHT_GRADIENT] {
