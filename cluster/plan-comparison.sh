@@ -3,9 +3,10 @@
 #
 # Random weights (width 768, 8 layers, vocabulary 8192) and random tokens; a rank a processor, one thread each. Processors are seldom equally
 # fast (neighbours, clocks), which moves the balance of unequal stages, so half of a setting's runs have the ranks exchanged. On a shared machine
-# the bubble of one update varies by a tenth of itself and more: what is measured is the median over all runs' updates but their first, beside the
-# middle half of them. Environment: COMPARISON_RUN, where results go (default runs/plan-comparison); COMPARISON_ROUNDS, times that a setting runs
-# both ways (default 2); COMPARISON_UPDATES, updates of a run (default 6).
+# the bubble of one update varies by a tenth of itself and more, as whatever delays one stage fills its wait or lengthens the other's. What is
+# measured is the median over all runs' updates but their first: of all of them, and of the quiet half, in which both ranks together computed for
+# the shortest time. Environment: COMPARISON_RUN, where results go (default runs/plan-comparison); COMPARISON_ROUNDS, times that a setting runs
+# both ways (default 2); COMPARISON_UPDATES, updates of a run (default 6); COMPARISON_ONLY, part of the names of the settings that run (all).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +15,7 @@ eval "$(cluster/openmpi-env.sh)"
 program=$PWD/.build/release/loram-mpi
 run=${COMPARISON_RUN:-runs/plan-comparison}
 rounds=${COMPARISON_ROUNDS:-2}
-updates=${COMPARISON_UPDATES:-6}
+count=${COMPARISON_UPDATES:-6}
 rm -rf "$run"
 mkdir -p "$run"
 cat >"$run/config.json" <<JSON
@@ -27,16 +28,24 @@ awk 'BEGIN { srand(2); for (i = 0; i < 64; i++) { line = "{\"input_ids\": ["; fo
 printf 'rank 0=localhost slot=0\nrank 1=localhost slot=1\n' >"$run/straight"
 printf 'rank 0=localhost slot=1\nrank 1=localhost slot=0\n' >"$run/exchanged"
 
-# quartiles KEY NAME: lower quartile, median and upper quartile over all updates of a setting's runs but their first
-quartiles() {
-    for file in "$run/$2"-*[0-9]/metrics.jsonl; do sed -n "s/.*\"$1\" *: *\([0-9.eE+-]*\).*/\1/p" "$file" | tail -n +2; done | sort -g |
-        awk 'function at(q, i) { i = 1 + q * (NR - 1); return v[int(i)] + (i - int(i)) * (v[int(i) + (int(i) < NR)] - v[int(i)]) } { v[NR] = $1 } END { print at(0.25) "," at(0.5) "," at(0.75) }'
+# updates NAME: "computing-time bubble step-time" of all updates of a setting's runs but their first, the least computing first
+updates() {
+    for file in "$run/$1"-straight*/metrics.jsonl "$run/$1"-exchanged*/metrics.jsonl; do
+        tail -n +2 "$file" | sed 's/.*"step_seconds" *: *\([0-9.eE+-]*\).*"bubble" *: *\([0-9.eE+-]*\).*/\1 \2/'
+    done | awk '{ print $1 * (1 - $2), $2, $1 }' | sort -g
 }
 
-printf '| %-44s | %8s | %26s | %6s | %9s | %25s |\n' "2 stages" "bubble" "measured (middle half)" "ratio" "step" "measured (middle half)"
-echo "|---|---|---|---|---|---|"
+# median COLUMN: of the lines that come
+median() { awk -v column="$1" '{ print $column }' | sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+# quiet NAME: the first half of them
+quiet() { updates "$1" | head -n $((($(updates "$1" | wc -l) + 1) / 2)); }
+
+printf '| %-36s | %7s | %14s | %5s | %12s | %5s | %8s | %11s |\n' "2 stages" "bubble" "measured quiet" "ratio" "measured all" "ratio" "step" "measured"
+echo "|---|---|---|---|---|---|---|---|"
 # text, micro, length, global, recompute, compute type, quantization
 while IFS=, read -r text micro length global recompute type quantization; do
+    [[ $text == *"${COMPARISON_ONLY-}"* ]] || continue
     name=$(echo "$text" | tr -c 'a-z0-9\n' -)
     sed "s/^ *//" >"$run/$name.yaml" <<YAML
       model: $run/config.json
@@ -46,7 +55,7 @@ while IFS=, read -r text micro length global recompute type quantization; do
       lora: {rank: 8, dropout: 0.0, targets: [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]}
       data: {train: [{path: $run/$length.jsonl}], length: $length}
       batch: {global: $global, micro: $micro}
-      schedule: {kind: constant, warmup_steps: 0, steps: $updates}
+      schedule: {kind: constant, warmup_steps: 0, steps: $count}
       parallel: {stages: 2, replicas: 1, threads: 1}
       compute: {type: $type, recompute: $recompute}
       checkpoint: {every: 1000}
@@ -60,8 +69,8 @@ YAML
         done
     done
     planned() { tr -d '\n' <"$run/$name.plan.json" | sed "s/.*\"$1\" *: *\([0-9.eE+-]*\).*/\1/"; }
-    echo "$text,$(planned bubble),$(quartiles bubble "$name"),$(planned step_seconds),$(quartiles step_seconds "$name")" |
-        awk -F, '{ printf "| %-44s | %6.1f %% | %6.1f %% (%4.1f to %4.1f %%) | %6.2f | %7.2f s | %7.2f s (%5.2f to %5.2f s) |\n", $1, 100 * $2, 100 * $4, 100 * $3, 100 * $5, $2 / $4, $6, $8, $7, $9 }' |
+    echo "$text,$(planned bubble),$(quiet "$name" | median 2),$(updates "$name" | median 2),$(planned step_seconds),$(quiet "$name" | median 3)" |
+        awk -F, '{ printf "| %-36s | %5.1f %% | %12.1f %% | %5.2f | %10.1f %% | %5.2f | %6.2f s | %9.2f s |\n", $1, 100 * $2, 100 * $3, $2 / $3, 100 * $4, $2 / $4, $5, $6 }' |
         tee -a "$run/table.md"
 done <<SETTINGS
 qlora 4 x 256 tokens recomputing,1,256,4,full,bf16,nf4
