@@ -6,7 +6,11 @@
 #include "../include/loram_kernels.h"
 #include "product.h"
 
-enum { BLOCK = LORAM_ATTENTION_BLOCK };
+enum {
+    BLOCK = LORAM_ATTENTION_BLOCK,
+    /// Blocks of queries that the backward pass packs at a time, to use them with every block of keys before them.
+    QUERY_BLOCKS = 4,
+};
 
 /// An A operand in panels: [panel][k group][tile_rows] words.
 typedef struct left_operand {
@@ -20,10 +24,15 @@ typedef struct right_operand {
     long columns, k;
 } right_operand;
 
+/// Where a block's operands are packed.
+typedef struct query_panels {
+    char *left, *left_gradient, *right, *right_gradient;
+} query_panels;
+
 typedef struct scratch {
     float *scores, *gradient, *top, *denominator;
-    char *left_queries, *left_gradient, *left_tile;
-    char *right_keys, *right_values, *right_across, *right_queries, *rows;
+    query_panels queries[QUERY_BLOCKS];
+    char *left_tile, *right_keys, *right_values, *right_across, *rows;
     size_t bytes;
 } scratch;
 
@@ -36,13 +45,17 @@ static scratch lay_out(const loram_engine *e, long d, void *base) {
     s.gradient = loram_take(&arena, BLOCK * BLOCK * sizeof(float));
     s.top = loram_take(&arena, BLOCK * sizeof(float));
     s.denominator = loram_take(&arena, BLOCK * sizeof(float));
-    s.left_queries = loram_take(&arena, (size_t)(rows * groups) * 4);
-    s.left_gradient = loram_take(&arena, (size_t)(rows * groups) * 4);
+    for (int i = 0; i < QUERY_BLOCKS; i++) {
+        query_panels *q = s.queries + i;
+        q->left = loram_take(&arena, (size_t)(rows * groups) * 4);
+        q->left_gradient = loram_take(&arena, (size_t)(rows * groups) * 4);
+        q->right = loram_take(&arena, (size_t)(columns * block_groups) * 4);
+        q->right_gradient = loram_take(&arena, (size_t)(columns * block_groups) * 4);
+    }
     s.left_tile = loram_take(&arena, (size_t)(rows * block_groups) * 4);
     s.right_keys = loram_take(&arena, (size_t)(block_columns * groups) * 4);
     s.right_values = loram_take(&arena, (size_t)(block_columns * groups > columns * block_groups ? block_columns * groups : columns * block_groups) * 4);
     s.right_across = loram_take(&arena, (size_t)(columns * block_groups) * 4);
-    s.right_queries = loram_take(&arena, (size_t)(columns * block_groups) * 4);
     long decoded = LORAM_DECODE_ROWS * (LORAM_DECODE_RUN + 2 * LORAM_MARGIN), across = 2 * (columns + 2 * LORAM_MARGIN);
     s.rows = loram_take(&arena, (size_t)(decoded > across ? decoded : across) * 4);
     s.bytes = arena.used;
@@ -115,7 +128,7 @@ void loram_attention_forward(const loram_attention *a, void *workspace, float *o
         s.denominator[i] = 0;
         memset(o + i * a->query_stride, 0, (size_t)d * sizeof(float));
     }
-    left_operand queries = pack_left(e, s.left_queries, q, a->query_stride, count, d);
+    left_operand queries = pack_left(e, s.queries[0].left, q, a->query_stride, count, d);
     for (long start = 0; start < first + count; start += BLOCK) {
         long keys = loram_min(BLOCK, first + count - start), diagonal = first - start;
         right_operand key = pack_right(e, s.right_keys, s.rows, k + start * a->key_stride, a->key_stride, 1, keys, d);
@@ -129,29 +142,60 @@ void loram_attention_forward(const loram_attention *a, void *workspace, float *o
     if (a->compute == LORAM_COMPUTE_BF16) loram_round_bf16(o, count, d, a->query_stride);
 }
 
-void loram_attention_backward(const loram_attention *a, void *workspace, float *dq, float *dk, float *dv, const float *d_o, const float *delta, const float *lse, const float *q, const float *k, const float *v, long tokens, long group) {
+/// One block of queries and what is sent back to them.
+typedef struct query_block {
+    long first, count;
+    left_operand left, left_gradient;
+    right_operand right, right_gradient;
+} query_block;
+
+static query_block pack_queries(const loram_attention *a, const loram_engine *e, const query_panels *panels, char *rows, const float *q, const float *d_o, long first, long count) {
+    const long d = a->head_dim, stride = a->query_stride, at = first * stride;
+    return (query_block){
+        .first = first,
+        .count = count,
+        .left = pack_left(e, panels->left, q + at, stride, count, d),
+        .left_gradient = pack_left(e, panels->left_gradient, d_o + at, stride, count, d),
+        .right = pack_right(e, panels->right, rows, q + at, stride, 0, d, count),
+        .right_gradient = pack_right(e, panels->right_gradient, rows, d_o + at, stride, 0, d, count),
+    };
+}
+
+/// What one query head adds. Keys go by once for every QUERY_BLOCKS blocks of queries; a sum gets its terms in the order of the tokens.
+static void head_backward(const loram_attention *a, const scratch *s, float *dq, float *dk, float *dv, const float *d_o, const float *delta, const float *lse, const float *q, const float *k, const float *v, long tokens, int adds_head) {
     const loram_engine *e = &a->kernels->engine[a->compute];
     const long d = a->head_dim;
-    scratch s = lay_out(e, d, workspace);
-    for (long start = 0; start < tokens; start += BLOCK) {
-        long keys = loram_min(BLOCK, tokens - start), at = start * a->key_stride;
-        right_operand key = pack_right(e, s.right_keys, s.rows, k + at, a->key_stride, 1, keys, d);
-        right_operand value = pack_right(e, s.right_values, s.rows, v + at, a->key_stride, 1, keys, d);
-        right_operand across = pack_right(e, s.right_across, s.rows, k + at, a->key_stride, 0, d, keys);
-        for (long head = 0; head < group; head++)
-            for (long first = start; first < tokens; first += BLOCK) {
-                long count = loram_min(BLOCK, tokens - first), diagonal = first - start;
-                long row = first * a->query_stride + head * d, statistics = first * a->statistic_stride + head;
-                int adds = head > 0 || first > start;
-                multiply(e, s.scores, BLOCK, pack_left(e, s.left_queries, q + row, a->query_stride, count, d), key, MASKS_COLUMNS, diagonal, 0);
-                loram_probability_tile(s.scores, count, keys, BLOCK, a->scale, diagonal, lse + statistics, a->statistic_stride);
-                right_operand gradient = pack_right(e, s.right_queries, s.rows, d_o + row, a->query_stride, 0, d, count);
-                multiply(e, dv + at, a->key_stride, pack_left_transposed(e, s.left_tile, s.scores, BLOCK, keys, count), gradient, STARTS_INNER, diagonal, adds);
-                multiply(e, s.gradient, BLOCK, pack_left(e, s.left_gradient, d_o + row, a->query_stride, count, d), value, MASKS_COLUMNS, diagonal, 0);
-                loram_score_gradient_tile(s.gradient, s.scores, count, keys, BLOCK, a->scale, diagonal, delta + statistics, a->statistic_stride);
-                right_operand query = pack_right(e, s.right_queries, s.rows, q + row, a->query_stride, 0, d, count);
-                multiply(e, dk + at, a->key_stride, pack_left_transposed(e, s.left_tile, s.gradient, BLOCK, keys, count), query, STARTS_INNER, diagonal, adds);
-                multiply(e, dq + row, a->query_stride, pack_left(e, s.left_tile, s.gradient, BLOCK, count, keys), across, MASKS_INNER, diagonal, start > 0);
+    for (long from = 0; from < tokens; from += QUERY_BLOCKS * BLOCK) {
+        query_block blocks[QUERY_BLOCKS];
+        int present = 0;
+        for (long first = from; first < loram_min(tokens, from + QUERY_BLOCKS * BLOCK); first += BLOCK, present++)
+            blocks[present] = pack_queries(a, e, s->queries + present, s->rows, q, d_o, first, loram_min(BLOCK, tokens - first));
+        const query_block *end = blocks + present;
+        for (long start = 0; start <= end[-1].first; start += BLOCK) {
+            const long keys = loram_min(BLOCK, tokens - start), at = start * a->key_stride;
+            right_operand key = pack_right(e, s->right_keys, s->rows, k + at, a->key_stride, 1, keys, d);
+            right_operand value = pack_right(e, s->right_values, s->rows, v + at, a->key_stride, 1, keys, d);
+            right_operand across = pack_right(e, s->right_across, s->rows, k + at, a->key_stride, 0, d, keys);
+            for (const query_block *b = blocks; b < end; b++) {
+                if (b->first < start) continue;
+                const long diagonal = b->first - start, statistics = b->first * a->statistic_stride;
+                const int adds = adds_head || diagonal > 0;
+                multiply(e, s->scores, BLOCK, b->left, key, MASKS_COLUMNS, diagonal, 0);
+                loram_probability_tile(s->scores, b->count, keys, BLOCK, a->scale, diagonal, lse + statistics, a->statistic_stride);
+                multiply(e, dv + at, a->key_stride, pack_left_transposed(e, s->left_tile, s->scores, BLOCK, keys, b->count), b->right_gradient, STARTS_INNER, diagonal, adds);
+                multiply(e, s->gradient, BLOCK, b->left_gradient, value, MASKS_COLUMNS, diagonal, 0);
+                loram_score_gradient_tile(s->gradient, s->scores, b->count, keys, BLOCK, a->scale, diagonal, delta + statistics, a->statistic_stride);
+                multiply(e, dk + at, a->key_stride, pack_left_transposed(e, s->left_tile, s->gradient, BLOCK, keys, b->count), b->right, STARTS_INNER, diagonal, adds);
+                multiply(e, dq + b->first * a->query_stride, a->query_stride, pack_left(e, s->left_tile, s->gradient, BLOCK, b->count, keys), across, MASKS_INNER, diagonal, start > 0);
             }
+        }
+    }
+}
+
+void loram_attention_backward(const loram_attention *a, void *workspace, float *dq, float *dk, float *dv, const float *d_o, const float *delta, const float *lse, const float *q, const float *k, const float *v, long tokens, long group) {
+    scratch s = lay_out(&a->kernels->engine[a->compute], a->head_dim, workspace);
+    for (long head = 0; head < group; head++) {
+        const long row = head * a->head_dim;
+        head_backward(a, &s, dq + row, dk, dv, d_o + row, delta + head, lse + head, q + row, k, v, tokens, head > 0);
     }
 }

@@ -14,6 +14,7 @@ import Testing
     static let shapes = [
         Shape(tokens: 1, headDim: 6, group: 1), Shape(tokens: 1, headDim: 64, group: 3), Shape(tokens: 127, headDim: 80, group: 1), Shape(tokens: 128, headDim: 64, group: 2),
         Shape(tokens: 129, headDim: 6, group: 4), Shape(tokens: 129, headDim: 128, group: 1), Shape(tokens: 300, headDim: 64, group: 2), Shape(tokens: 300, headDim: 6, group: 1),
+        Shape(tokens: 513, headDim: 6, group: 2), Shape(tokens: 700, headDim: 16, group: 1),
     ]
     static let problems = shapes.map(Problem.init)
 
