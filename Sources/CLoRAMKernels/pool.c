@@ -125,8 +125,6 @@ void loram_pool_destroy(loram_pool *pool) {
     free(pool);
 }
 
-int loram_pool_threads(const loram_pool *pool) { return pool->threads; }
-
 void loram_pool_set_poll(loram_pool *pool, loram_poll poll, void *context) {
     pool->poll = poll;
     pool->poll_context = context;

@@ -28,7 +28,6 @@ static inline MPI_Errhandler loram_mpi_errors_return(void) { return MPI_ERRORS_R
 static inline int loram_mpi_undefined(void) { return MPI_UNDEFINED; }
 static inline int loram_mpi_type_shared(void) { return MPI_COMM_TYPE_SHARED; }
 static inline int loram_mpi_max_error_string(void) { return MPI_MAX_ERROR_STRING; }
-static inline int loram_mpi_max_processor_name(void) { return MPI_MAX_PROCESSOR_NAME; }
 
 // Only the main thread calls MPI.
 static inline int loram_mpi_thread_funneled(void) { return MPI_THREAD_FUNNELED; }

@@ -13,6 +13,9 @@ enum CommandLineExit {
         if rank == "0" {
             let line = LoRAMMPI.message(for: error).split(whereSeparator: \.isNewline).joined(separator: " ")
             FileHandle.standardError.write(Data("\(line); see loram-mpi --help\n".utf8))
+        } else {
+            // mpirun ends all ranks when one does: the one that speaks is given time.
+            sleep(2)
         }
         Foundation.exit(code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.failure.rawValue)
     }

@@ -61,7 +61,7 @@ struct Evaluate: ParsableCommand {
         guard perplexity != nil || !task.isEmpty else { throw ValidationError("expected --perplexity FILE or --task NAME=FILE") }
         for pair in task + fewshot where !pair.contains("=") { throw ValidationError("expected NAME=FILE, found '\(pair)'") }
         guard shots >= 0, limit ?? 1 > 0 else { throw ValidationError("expected --shots from 0 and --limit from 1") }
-        guard samples > 0, samples <= 10_000, maxTokens > 0, programSeconds > 0, programSeconds <= 3600, temperatureList != nil else {
+        guard samples > 0, samples <= GenerationSettings.mostSamples, maxTokens > 0, programSeconds > 0, programSeconds <= 3600, temperatureList != nil else {
             throw ValidationError("expected --samples 1 to 10000, --max-tokens from 1, --program-seconds above 0, --temperatures like 0,0.2")
         }
         guard memory.map({ $0 > 0 && $0 < 1e6 }) ?? true else { throw ValidationError("expected --memory in GiB, above 0") }
@@ -74,6 +74,7 @@ struct Evaluate: ParsableCommand {
         let sandbox = try Sandbox.start(for: tasks, python: python)
         try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
             let recipe = job.recipe
+            try job.world.together { if job.world.rank == 0, let log { try OutputFile.requireWritable(log) } }
             let data = try perplexity.map {
                 EvaluationData.Configuration(
                     path: $0, template: try PromptTemplate.named(recipe.data.template.rawValue), answersOnly: answersOnly, length: length,
@@ -93,12 +94,12 @@ struct Evaluate: ParsableCommand {
             if let spill { settings.streaming.spillDirectory = spill }
             let reports = try EvaluationRun.run(job, subjects, settings)
             guard job.world.rank == 0 else { return }
-            if let log { try write(reports, to: log) }
             if json {
                 (compare.isEmpty ? reports[0].json : ["models": .array(reports.map(\.json))] as JSONValue).printLine()
             } else {
                 print(EvaluationReport.table(reports))
             }
+            if let log { try write(reports, to: log) }
         }
     }
 

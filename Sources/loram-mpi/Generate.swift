@@ -44,12 +44,15 @@ struct Generate: ParsableCommand {
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model)], numbers: [("seed", seed)])
         try Job.run(recipeFile: recipe.recipe, overrides: overrides, forScoring: true) { job in
-            let settings = try job.world.together { try self.settings(job.recipe) }
+            let settings = try job.world.together {
+                if job.world.rank == 0, let output { try OutputFile.requireWritable(output) }
+                return try self.settings(job.recipe)
+            }
             let terminal = CompletionPrinter(sampleCount: samples)
             let result = try GenerationRun.run(job, settings, begin: { terminal.begin($0) }, onText: json ? nil : { terminal.show($0) })
             guard job.world.rank == 0 else { return }
-            if let output { try write(result.completions, to: output) }
             if json { result.json.printLine() } else { terminal.finish(result.completions) }
+            if let output { try write(result.completions, to: output) }
             job.note(result.statistics.description)
         }
     }

@@ -10,7 +10,10 @@ struct RecipeOptions: ParsableArguments {
     @Option(name: .customLong("set"), help: ArgumentHelp("Override a recipe key, such as optimizer.learning_rate=1e-4; may be given many times.", valueName: "key=value"))
     var overrides: [String] = []
 
-    func load() throws -> Recipe { try Recipe.load(file: recipe, overrides: overrides) }
+    /// Whether --set names such a key.
+    func sets(_ isSuch: (Substring) -> Bool) -> Bool {
+        overrides.contains { isSuch($0.prefix { $0 != "=" }) }
+    }
 
     /// Overrides for the flags that were given, behind those of --set. No character of a text is YAML.
     func overrides(texts: [(key: String, value: String?)], numbers: [(key: String, value: (any Numeric)?)] = []) -> [String] {

@@ -44,6 +44,12 @@ struct Plan: ParsableCommand {
     @Flag(help: "The tables of the paper beside our own numbers.") var paper = false
     @Flag(help: "Report as JSON.") var json = false
 
+    func validate() throws {
+        if nodes != nil, stages != nil || replicas != nil {
+            throw ValidationError("--nodes and --stages or --replicas: expected one of them, found both; --nodes looks for stages and replicas itself")
+        }
+    }
+
     func run() throws {
         try Job.runOnOneProcess {
             if paper {
@@ -53,9 +59,9 @@ struct Plan: ParsableCommand {
             }
             var options = PlanRun.Options()
             (options.phase, options.nodes, options.cores, options.memory) = (phase, nodes, cores, memory)
-            options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("data.length") }
+            options.shortensSamples = length == nil && recipe.recipe == nil && !recipe.sets { ["data.length", "alignment.data.length"].contains($0) }
             (options.gigaflops, options.bandwidth) = (gflops, bandwidth)
-            options.countsPlainWeights = quantization == nil && recipe.recipe == nil && !recipe.overrides.contains { $0.contains("quantization") }
+            options.countsPlainWeights = quantization == nil && recipe.recipe == nil && !recipe.sets { $0 == "quantization" || $0.hasPrefix("quantization.") }
             (options.scoredTokens, options.disk) = (scoreTokens, disk)
             let report = try PlanRun(Recipe.load(file: recipe.recipe, overrides: overrides), options)
             if json { report.json.printLine() } else { print(report) }

@@ -36,6 +36,13 @@ struct Prune: ParsableCommand {
     @Option(help: "Tokens of a calibration sequence: stru 64, semi and unst 2048 (recipe: pruning.calibration.length).") var length: Int?
     @Flag(help: "Report as JSON.") var json = false
 
+    func validate() throws {
+        let given = [("method", method != nil), ("ratio", ratio != nil), ("pattern", pattern != nil), ("score", score != nil), ("importance", importance != nil)]
+        if plan != nil, let flag = given.first(where: { $0.1 })?.0 {
+            throw ValidationError("--plan and --\(flag): expected one of them, found both; leave out --\(flag), since the plan says what is pruned")
+        }
+    }
+
     func run() throws {
         let overrides = recipe.overrides(
             texts: [

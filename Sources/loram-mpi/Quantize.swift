@@ -19,9 +19,8 @@ struct Quantize: ParsableCommand {
     @Flag(help: "Report as JSON.") var json = false
 
     func run() throws {
-        let overrides = model.map { ["model=\($0)"] } ?? []
         try Job.runOnOneProcess {
-            let report = try QuantizationRun.run(Recipe.load(file: recipe.recipe, overrides: recipe.overrides + overrides), output: output)
+            let report = try QuantizationRun.run(Recipe.load(file: recipe.recipe, overrides: recipe.overrides(texts: [("model", model)])), output: output)
             if json { report.json.printLine() } else { print(report) }
         }
     }

@@ -25,12 +25,20 @@ struct Recover: ParsableCommand {
     @Flag(name: .customLong("no-sha256"), help: "Keep no SHA-256 of the files.") var noSHA256 = false
     @Flag(help: "Report as JSON.") var json = false
 
+    func validate() throws {
+        guard !merge else { return }
+        for (flag, isGiven) in [("compress", compress != nil), ("no-sha256", noSHA256)] where isGiven {
+            throw ValidationError("--\(flag): expected --merge beside it, found none; an adapter alone is neither compressed nor hashed")
+        }
+    }
+
     func run() throws {
         let overrides = recipe.overrides(texts: [("model", model), ("recovery.compress", compress)])
         guard merge else {
             return try Job.runOnOneProcess {
                 try RecoveryRun.run(
                     Recipe.load(file: recipe.recipe, overrides: overrides), pruned: pruned, adapter: adapter, output: output)
+                if json { (["adapter": .string(output)] as JSONValue).printLine() }
             }
         }
         try Job.run(recipeFile: recipe.recipe, overrides: overrides) { job in

@@ -18,7 +18,12 @@ struct Unpack: ParsableCommand {
     @Option(help: "Threads; default: the processors this process may use.") var threads: Int?
     @Flag(help: "Report as JSON.") var json = false
 
-    func validate() throws { try Threads.check(threads) }
+    func validate() throws {
+        try Threads.check(threads)
+        for (flag, isGiven) in [("json", json), ("threads", threads != nil)] where isGiven && !tensor.isEmpty {
+            throw ValidationError("--tensor and --\(flag): expected one of them, found both; leave out --\(flag)")
+        }
+    }
 
     func run() throws {
         try Job.runOnOneProcess {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import LoRAMDist
 import LoRAMEngine
 
@@ -12,6 +13,8 @@ do {
     let arguments = CommandLine.arguments.dropFirst().map { $0 == "--resume=auto" ? "--resume-auto" : $0 }
     var command = try LoRAMMPI.parseAsRoot(arguments)
     try command.run()
+    // A full disk behind a redirection shows here at the latest.
+    if fflush(nil) != 0 { throw FileError.cannotWrite(path: "standard output", call: "write", code: errno) }
 } catch let error as any DiagnosedError {
     MPIRuntime.end(with: error)
 } catch {

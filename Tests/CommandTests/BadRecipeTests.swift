@@ -58,6 +58,21 @@ struct BadRecipeTests {
         BadInput(name: "unknown command", status: 64, words: ["trian"]) { _, _ in ["trian"] },
         BadInput(name: "unknown option", status: 64, words: ["--modle"]) { w, output in ["prune", "--modle", w.base, "--output", output] },
         BadInput(name: "missing option", status: 64, words: ["--output"]) { w, _ in ["prune", "--model", w.base] },
+        BadInput(name: "prune, plan and ratio", status: 64, words: ["--plan", "--ratio"]) { w, output in
+            ["prune", "--model", w.base, "--output", output, "--plan", "\(w.pruned)/pruning_plan.json", "--ratio", "0.5"]
+        },
+        BadInput(name: "recover, codec without merge", status: 64, words: ["--compress", "--merge"]) { w, output in
+            w.recoverCommand(output: output) + ["--compress", "planes"]
+        },
+        BadInput(name: "recover, hashes without merge", status: 64, words: ["--no-sha256", "--merge"]) { w, output in
+            w.recoverCommand(output: output) + ["--no-sha256"]
+        },
+        BadInput(name: "unpack, a tensor and JSON", status: 64, words: ["--tensor", "--json"]) { w, output in
+            ["unpack", w.base, output, "--tensor", "model.norm.weight", "--json"]
+        },
+        BadInput(name: "unpack, a tensor and threads", status: 64, words: ["--tensor", "--threads"]) { w, output in
+            ["unpack", w.base, output, "--tensor", "model.norm.weight", "--threads", "2"]
+        },
         BadInput(name: "missing argument", status: 64, words: ["path"]) { _, _ in ["inspect"] },
         BadInput(name: "wrong type", status: 64, words: ["--ratio"]) { w, output in w.pruneCommand(w.base, output: output) + ["--ratio", "half"] },
         BadInput(name: "unknown word", status: 64, words: ["--bos"]) { w, _ in w.evaluateCommand(w.base) + ["--bos", "always"] },

@@ -60,6 +60,8 @@ struct PlanTests {
         (["--model", "nothing"], 65, "llama-2-70b"), (["--ratio", "0.5"], 64, "model"), (["--model", "llama-2-7b", "--nodes", "0"], 64, "nodes"),
         (["--model", "llama-2-7b", "--memory", "8"], 64, "--nodes"), (["--model", "llama-2-7b", "--targets", "x_proj"], 65, "lora.targets"),
         (["--model", "llama-2-70b", "--nodes", "1", "--cores", "2", "--memory", "4"], 64, "such nodes would do"),
+        (["--model", "llama-2-7b", "--bandwidth", "0"], 64, "expected 0.001 to 1000000, found 0"),
+        (["--model", "llama-2-7b", "--nodes", "2", "--stages", "2"], 64, "--stages"), (["--model", "llama-2-7b", "--nodes", "2", "--replicas", "2"], 64, "--replicas"),
         (["--model", "llama-2-7b", "--keep-first", "32"], 65, "32 layers"), (["--model", "llama-2-7b", "--length", "5000"], 65, "4096"),
     ])
     func mistakesAreOneLine(arguments: [String], status: Int32, word: String) throws {
@@ -136,6 +138,10 @@ struct PlanTests {
         #expect(plan["weights"] == "nf4" && plain["weights"] == "none" && plan["stages"]?[0]?["weights_bytes"] == quantized["stages"]?[0]?["weights_bytes"])
         #expect(plan["paper_bytes"] == plain["paper_bytes"] && plan["stored_bytes"] == plain["stored_bytes"])
         #expect(abs(plan["reduction"]!.doubleValue! - 2.17) < 0.005)
+        // A key's name in another key's value is not the key.
+        let named = try json(["--model", "llama-2-13b", "--method", "rand", "--ratio", "0.65", "--set", "output=quantization/data.length"])
+        let set = try json(["--model", "llama-2-13b", "--method", "rand", "--ratio", "0.65", "--set", "quantization.double=false"])
+        #expect(named["paper_bytes"] == plain["paper_bytes"] && set["paper_bytes"] == quantized["paper_bytes"])
         // Alignment trains plain weights.
         #expect(try json(["--model", "llama-2-13b", "--phase", "align"])["weights"] == "none")
     }

@@ -59,8 +59,9 @@ struct StoriesTests {
 
         let recovered = directory.path("recovered")
         let recovery = try CommandRun.run(
-            ["recover", "--model", model, "--pruned", pruned, "--adapter", "\(run.path)/adapter-pruned", "--output", recovered])
+            ["recover", "--model", model, "--pruned", pruned, "--adapter", "\(run.path)/adapter-pruned", "--output", recovered, "--json"])
         #expect(recovery.exitCode == 0, "\(recovery.standardError)")
+        #expect(try JSONValue.parse(recovery.standardOutput) == ["adapter": .string(recovered)])
         for name in ["adapter_model.safetensors", "adapter_config.json"] {
             #expect(try RunOutput(path: recovered).bytes(name) == run.bytes("adapter/\(name)"), "\(name)")
         }

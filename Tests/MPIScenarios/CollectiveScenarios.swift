@@ -21,7 +21,6 @@ let collectiveScenarios = [
         try require(
             try world.allGather([Int64(rank), -Int64(rank)]) == (0..<size).flatMap { [Int64($0), -Int64($0)] }, "all-gather")
 
-        try require(try world.exclusiveSum(Int64(rank + 1)) == Int64(rank * (rank + 1) / 2), "exclusive sum")
         try require(try world.allReduce(Int64(rank), .sum) == Int64(size * (size - 1) / 2), "sum of Int64")
         try require(try world.allReduce(Int64(-rank), .max) == 0, "maximum of Int64")
         try require(try world.allReduce(Double(rank) * 0.5, .max) == Double(size - 1) * 0.5, "maximum of Double")

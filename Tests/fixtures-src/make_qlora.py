@@ -3,7 +3,7 @@
 model/          a small bf16 Llama in NF4 with double quantization, as transformers saves it
 adapter/        the LoRA matrices before the first update (both of them random, so that all of them matter)
 data.jsonl      input_ids, one sample a line; update s takes lines 4 (s - 1) ..< 4 s, wrapping
-expected.json   losses: bf16 (bitsandbytes' Linear4bit computing in bf16) and f32 (f32 throughout on the dequantized weights, unrounded)
+expected.json   losses: bf16 (bitsandbytes' Linear4bit computing in bf16) and f32 (f32 throughout on the dequantized weights, which are bf16)
 """
 import json
 import shutil
@@ -39,9 +39,8 @@ def widen(model):
         for name, child in list(module.named_children()):
             if isinstance(child, bnb.nn.Linear4bit):
                 state = child.weight.quant_state
-                state.dtype = torch.float32
                 plain = torch.nn.Linear(child.in_features, child.out_features, bias=False)
-                plain.weight.data = bnb.functional.dequantize_4bit(child.weight.data, state).reshape(child.out_features, child.in_features)
+                plain.weight.data = bnb.functional.dequantize_4bit(child.weight.data, state).float().reshape(child.out_features, child.in_features)
                 setattr(module, name, plain)
     return torch.nn.Module.float(model)
 

@@ -27,9 +27,9 @@ static LORAM_AVX2 double peak(loram_compute compute, long rounds) {
     {                                                                                                                                         \
         .tile_rows = LORAM_256_ROWS, .tile_columns = LORAM_256_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 512, .strip = 12, .task_rows = 1024, .task_columns = 128,\
         .multiply = loram_avx2_multiply, .pack_rows = loram_avx2_pack_rows##SUFFIX, .pack_columns = loram_avx2_pack_columns##SUFFIX,          \
-        .decode = loram_avx2_decode##SUFFIX, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave,                          \
+        .decode = loram_avx2_decode##SUFFIX, .decode_bf16 = loram_avx2_decode_rounded, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave,                          \
         .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot, .split = loram_avx2_split##SUFFIX,                                      \
-        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .nf4_rows = {4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4},                                  \
+        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx2_dot_nf4_rounded, .nf4_rows = {4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4},                                  \
         .sum_lanes = loram_avx2_sum_lanes                                                                                                     \
     }
 

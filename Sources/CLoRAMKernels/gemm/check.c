@@ -30,7 +30,7 @@ static loram_weight make_weight(arena *a, loram_element element) {
         float offset = loram_nf4_mean(a->scales, BLOCKS, 1);
         loram_nf4_quantize_scales(a->scales, BLOCKS, offset, LORAM_NF4_NEAREST, a->absmax, a->nested);
         weight.data = a->codes;
-        weight.scales = (loram_nf4_scales){a->absmax, a->nested, loram_nf4_dynamic_map(), offset};
+        weight.scales = (loram_nf4_scales){a->absmax, a->nested, loram_nf4_dynamic_map(), offset, 0};
     } else if (element != LORAM_ELEMENT_F32) {
         for (long i = 0; i < COUNT; i++) a->halves[i] = element == LORAM_ELEMENT_F16 ? loram_f32_to_f16(a->w[i]) : loram_f32_to_bf16(a->w[i]);
         weight.data = a->halves;

@@ -47,6 +47,7 @@ static void find_rows(const loram_few *r, const loram_few_scratch *scratch, long
 void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long row, long end) {
     const loram_matrix_product *p = r->product;
     const int together = r->engine->nf4_rows[p->m - 1];
+    void (*const dot)(float *, const loram_nf4_rows *, int, long, int, int) = p->b.scales.rounds_bf16 ? r->engine->dot_nf4_bf16 : r->engine->dot_nf4;
     const long plane_bytes = r->engine->element_bytes * (LORAM_NF4_BLOCK / 2), token_stride = 2 * loram_plane_length(r), first_block = row * p->k / LORAM_NF4_BLOCK;
     r->kernels->scales(&p->b.scales, first_block, (end - 1) * p->k / LORAM_NF4_BLOCK + r->blocks - first_block, scratch->scales);
     row_start starts[LORAM_FEW_TASK_ROWS];
@@ -70,7 +71,7 @@ void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long
                 rows.row[i].upper = start->upper + plane_bytes * block;
                 rows.row[i].lower = start->lower + plane_bytes * block;
             }
-            r->engine->dot_nf4(scratch->lanes + (group - row) * p->m * LORAM_LANES, &rows, count, token_stride, (int)p->m, block > 0);
+            dot(scratch->lanes + (group - row) * p->m * LORAM_LANES, &rows, count, token_stride, (int)p->m, block > 0);
             group += count;
         }
     }

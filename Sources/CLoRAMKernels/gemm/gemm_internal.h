@@ -68,6 +68,8 @@ typedef struct loram_engine {
 
     /// Elements column ..< column + count of row `row`; may write LORAM_MARGIN elements beyond either end.
     void (*decode)(const loram_weight *weight, long row, long column, long count, void *out);
+    /// The same for NF4 whose values are rounded to bf16.
+    void (*decode_bf16)(const loram_weight *weight, long row, long column, long count, void *out);
     /// `columns` (<= LORAM_DECODE_ROWS) columns of a B panel from as many decoded rows of length k (zero-padded to LORAM_DOT_STEP);
     /// missing columns up to LORAM_DECODE_ROWS become zero. `panel` points at the first of them.
     void (*transpose)(void *panel, const void *decoded, long stride, int columns, long k);
@@ -85,6 +87,8 @@ typedef struct loram_engine {
     /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks and up to LORAM_SMALL_TOKENS tokens, whose planes lie
     /// x_stride elements apart. A token's sums do not depend on the others. NULL: decode, then dot.
     void (*dot_nf4)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+    /// The same for NF4 whose values are rounded to bf16.
+    void (*dot_nf4_bf16)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
     /// Rows of a call of dot_nf4 with 1 ... LORAM_SMALL_TOKENS tokens. One, where there are not as many.
     uint8_t nf4_rows[LORAM_SMALL_TOKENS];
     /// out[i] = the sum of the lanes [i, LORAM_LANES], halves added to halves: a balanced tree.

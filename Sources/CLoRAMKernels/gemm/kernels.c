@@ -16,8 +16,6 @@ const loram_kernels *loram_kernels_at(int index) { return index < 0 || index >= 
 
 const char *loram_kernels_name(const loram_kernels *kernels) { return kernels->name; }
 
-int loram_kernels_available(const loram_kernels *kernels) { return kernels->available(); }
-
 const loram_kernels *loram_kernels_named(const char *name) {
     for (int i = 0; i < loram_kernels_count(); i++)
         if (strcmp(sets[i]->name, name) == 0) return sets[i]->available() ? sets[i] : NULL;

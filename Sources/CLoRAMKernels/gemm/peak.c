@@ -36,7 +36,7 @@ double loram_peak_decode(const loram_kernels *kernels, loram_compute compute, do
     float decoded[COUNT + 2 * LORAM_MARGIN];
     for (int i = 0; i < COUNT / 2; i++) codes[i] = (uint8_t)(i * 37);
     for (int i = 0; i < BLOCKS; i++) absmax[i] = (uint8_t)(i * 11);
-    loram_weight weight = {LORAM_ELEMENT_NF4, 1, COUNT, codes, COUNT, {absmax, nested_absmax, loram_nf4_dynamic_map(), 1.0f}};
+    loram_weight weight = {LORAM_ELEMENT_NF4, 1, COUNT, codes, COUNT, {absmax, nested_absmax, loram_nf4_dynamic_map(), 1.0f, 0}};
     const loram_engine *engine = &kernels->engine[compute];
     double start = now(), count = 0, elapsed;
     do {

@@ -163,7 +163,7 @@ static double peak(loram_compute compute, long rounds) {
 #define ENGINE(SUFFIX)                                                                                                                          \
     {                                                                                                                                         \
         .tile_rows = ROWS, .tile_columns = COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 256, .strip = 1, .task_rows = 512, .task_columns = 256, .multiply = multiply,          \
-        .pack_rows = pack_rows##SUFFIX, .pack_columns = pack_columns##SUFFIX, .decode = decode##SUFFIX, .transpose = transpose,                 \
+        .pack_rows = pack_rows##SUFFIX, .pack_columns = pack_columns##SUFFIX, .decode = decode##SUFFIX, .decode_bf16 = decode_rounded, .transpose = transpose,                 \
         .interleave = interleave, .convert = convert##SUFFIX, .dot = dot, .sum_lanes = sum_lanes                                                                       \
     }
 

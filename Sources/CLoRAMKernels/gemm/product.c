@@ -120,10 +120,11 @@ static inline void prefetch(const loram_weight *w, long row, long column, long c
 void loram_decode_rows(const loram_engine *engine, const loram_weight *weight, long row, int count, long column, long length, long padding, char *rows, long stride, long next_row, long next_column) {
     size_t size = (size_t)engine->element_bytes;
     size_t padded = (size_t)(loram_round_up(length, padding) - length) * size;
+    void (*const decode)(const loram_weight *, long, long, long, void *) = weight->element == LORAM_ELEMENT_NF4 && weight->scales.rounds_bf16 ? engine->decode_bf16 : engine->decode;
     for (int i = 0; i < count; i++) {
         char *out = rows + size * (size_t)(i * stride + LORAM_MARGIN);
         prefetch(weight, next_row + i, next_column, length);
-        engine->decode(weight, row + i, column, length, out);
+        decode(weight, row + i, column, length, out);
         if (padded) memset(out + (size_t)length * size, 0, padded);
     }
 }

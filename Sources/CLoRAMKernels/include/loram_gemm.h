@@ -34,10 +34,8 @@ typedef enum loram_compute { LORAM_COMPUTE_F32 = 0, LORAM_COMPUTE_BF16 = 1 } lor
 int loram_kernels_count(void);
 /// Set `index` of 0 ..< loram_kernels_count(), else NULL.
 const loram_kernels *loram_kernels_at(int index);
-/// "avx512bf16", "avx512", "avx2" or "portable".
+/// "avx512-bf16", "avx512", "avx2" or "portable".
 const char *loram_kernels_name(const loram_kernels *kernels);
-/// 1 when this CPU can run the set.
-int loram_kernels_available(const loram_kernels *kernels);
 /// The set of that name, NULL when there is none or this CPU cannot run it.
 const loram_kernels *loram_kernels_named(const char *name);
 /// The first available set.
@@ -74,7 +72,12 @@ typedef enum loram_status {
     LORAM_SMALL_WORKSPACE = 2,
 } loram_status;
 
-enum { LORAM_MAX_RANK = 256, LORAM_SMALL_TOKENS = 16 };
+enum {
+    LORAM_MAX_RANK = 65536,
+    /// Ranks of several factors up to which one reading of x for all is worth their sums' room.
+    LORAM_RANKS_TOGETHER = 256,
+    LORAM_SMALL_TOKENS = 16,
+};
 
 // --- Linear layer --------------------------------------------------------------------------------------------------------------
 

@@ -80,21 +80,11 @@ void loram_round_bf16(float *x, long rows, long columns, long stride);
 
 /// One AdamW update (Loshchilov & Hutter; torch.optim.AdamW's order of operations) of p, m, v with gradient g * gradient_scale.
 void loram_adamw(float *p, float *m, float *v, const float *g, long count, float gradient_scale, float learning_rate, float beta1, float beta2, float eps, float weight_decay, float bias1, float bias2_sqrt);
-/// y += x
-void loram_add(float *y, const float *x, long count);
 /// y = a + b
 void loram_sum(float *y, const float *a, const float *b, long count);
-/// y *= s
-void loram_scale(float *y, float s, long count);
-/// Sum of squares in f64 over 8 lanes.
-double loram_sum_of_squares(const float *x, long count);
-/// 1 when every element is finite.
-int loram_all_finite(const float *x, long count);
 
 // --- What the machine can do ----------------------------------------------------------------------------------------------------------
 
-/// GFLOP/s of one core in a loop of independent f32 fused multiply-adds on registers, at the widest vectors it has.
-double loram_measure_fma_peak(void);
 /// Name of the widest instruction set in use here: "avx512", "avx2" or "baseline".
 const char *loram_isa_name(void);
 /// Processors in this process's affinity mask (CPU_COUNT is a macro).

@@ -35,6 +35,9 @@ typedef struct loram_nf4_scales {
     /// 256 f32; needed with `nested_absmax`.
     const void *nested_map;
     float nested_offset;
+    /// 1: what codes stand for is rounded to bf16, the type that the weight had (bitsandbytes' quant_state.dtype). Products obey it; rounding
+    /// to f16, far below what NF4 itself loses, they leave out.
+    int rounds_bf16;
 } loram_nf4_scales;
 
 /// The 16 values of NF4, ascending.

@@ -18,7 +18,6 @@ typedef void (*loram_poll)(void *context);
 /// threads outnumber processors. NULL when threads cannot be created.
 loram_pool *loram_pool_create(int threads, int spin_count);
 void loram_pool_destroy(loram_pool *pool);
-int loram_pool_threads(const loram_pool *pool);
 void loram_pool_set_poll(loram_pool *pool, loram_poll poll, void *context);
 
 /// Runs task(context, i, worker) for every i in 0 ..< count (below 2^32 - 1), in any order, and returns when all are done.

@@ -30,7 +30,7 @@ public struct StateDirectory: Sendable {
     }
 
     /// Writes the manifest and gives the state its name: the moment from which a run resumes from it. Then removes the phase's oldest
-    /// commits beyond `keep`, and those of other phases, whose results are complete by now.
+    /// commits beyond `keep`, and those of other phases, whose results are complete: `RunDirectory` opens for no phase before that.
     ///
     /// - Parameter records: of every shard, in any order.
     /// - Throws: `CheckpointStateError` if shards or tensors are missing or doubled; `FileError`. Before the rename nothing is lost.

@@ -99,7 +99,7 @@ public final class Job {
     private static func chooseKernels(_ recipe: Recipe, _ world: Communicator) throws -> ComputeKernels {
         let type = ComputeType(rawValue: recipe.compute.type.rawValue)!
         guard recipe.compute.kernels == .auto else {
-            return try world.together { try ComputeKernels(type: type, name: recipe.compute.kernels.rawValue.replacingOccurrences(of: "-", with: "")) }
+            return try world.together { try ComputeKernels(type: type, name: recipe.compute.kernels.rawValue) }
         }
         let names = ComputeKernels.names
         let own = names.firstIndex(of: ComputeKernels.availableNames[0])!

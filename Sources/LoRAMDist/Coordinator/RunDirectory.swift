@@ -1,6 +1,6 @@
 import LoRAMEngine
 
-/// The directory of a run (DESIGN section 3), opened for one phase by the coordinator. Other ranks only need `RunPaths`.
+/// The directory of a run (README's section "Files"), opened for one phase by the coordinator. Other ranks only need `RunPaths`.
 public struct RunDirectory {
     /// What `--resume` says.
     public enum Resume: String, Codable, Sendable {
@@ -16,6 +16,8 @@ public struct RunDirectory {
     public let phase: Recipe.Phase
     /// The commit to go on from; nil: from the start.
     public let resumed: StateReader?
+    /// What a commit must have been made with to be gone on from.
+    let fingerprint: RecipeFingerprint
     public let metrics: MetricsWriter
     public let log: AppendedFile
 
@@ -25,8 +27,10 @@ public struct RunDirectory {
     /// killed run left, cuts metrics beyond the commit, and writes `recipe.resolved.yaml`. Nothing is changed before the checks.
     ///
     /// - Throws: `RunError`, `RecipeError.differs`, `CheckpointStateError`, `FileError`.
-    public init(_ path: String, phase: Recipe.Phase, recipe: Recipe, resume: Resume) throws {
+    ///   - base: identity of the checkpoint that is trained (`ModelReference.identity`); nil: not compared.
+    public init(_ path: String, phase: Recipe.Phase, recipe: Recipe, resume: Resume, base: String? = nil) throws {
         let paths = RunPaths(path)
+        fingerprint = recipe.resumeFingerprint(of: phase, base: base)
         let resumed: StateReader?
         if resume == .never {
             if let sign = try paths.signOfUse(phase) { throw RunError.inUse(path: path, phase: phase, found: sign) }
@@ -35,7 +39,10 @@ public struct RunDirectory {
             resumed = try paths.states.latest(phase: phase)
             if resumed == nil, resume == .required { throw RunError.noCommit(path: path, phase: phase) }
         }
-        if let resumed { try recipe.fingerprint(of: phase).requireSame(as: resumed.manifest.fingerprint) }
+        for other in Recipe.Phase.allCases where other != phase {
+            if let step = try paths.unfinishedStep(other) { throw RunError.unfinished(path: path, phase: phase, other: other, step: step) }
+        }
+        if let resumed { try fingerprint.requireSame(as: resumed.manifest.fingerprint) }
 
         try FileSystem.createDirectory(path)
         try paths.states.removeLeftovers()
@@ -80,16 +87,25 @@ public struct RunPaths: Sendable, Equatable {
     func signOfUse(_ phase: Recipe.Phase) throws -> String? {
         guard FilePath.exists(run) else { return nil }
         guard FilePath.isDirectory(run) else { throw FileError.notDirectory(path: run) }
-        let results =
-            switch phase {
-            case .align: [aligned]
-            case .train: [prunedAdapter, adapter, model]
-            }
-        if let result = results.first(where: FilePath.exists) { return result }
-        if let step = try states.committedSteps().last(where: { try StateManifest(directory: states.committedPath(step: $0)).phase == phase }) {
-            return states.committedPath(step: step)
-        }
+        if let result = results(phase).first(where: FilePath.exists) { return result }
+        if let step = try committedStep(phase) { return states.committedPath(step: step) }
         if let step = try MetricsFile(metrics).lastStep(of: phase) { return "metrics up to step \(step) in \(metrics)" }
         return nil
+    }
+
+    /// The newest committed update of a phase that has not come to its results.
+    func unfinishedStep(_ phase: Recipe.Phase) throws -> Int? {
+        results(phase).contains(where: FilePath.exists) ? nil : try committedStep(phase)
+    }
+
+    private func results(_ phase: Recipe.Phase) -> [String] {
+        switch phase {
+        case .align: [aligned]
+        case .train: [prunedAdapter, adapter, model]
+        }
+    }
+
+    private func committedStep(_ phase: Recipe.Phase) throws -> Int? {
+        try states.committedSteps().last { try StateManifest(directory: states.committedPath(step: $0)).phase == phase }
     }
 }

@@ -78,7 +78,9 @@ extension Trainer {
         let writer = try isFirst
             ? CheckpointWriter(
                 path: path, tensors: weights.map { TensorInfo(name: $0.name, dtype: config.dtype, shape: $0.shape) },
-                configuration: config.configJSON(pruning: plan.map { .init(method: $0.method, ratio: $0.ratio) }), companionsFrom: companionsFrom)
+                configuration: config.configJSON(
+                    pruning: plan.map { .init(method: $0.method, ratio: $0.ratio) }, from: (source as? Checkpoint)?.configuration),
+                companionsFrom: companionsFrom)
             : nil
         if let masks { try writer?.link(PruningMasks.fileName, from: masks.path) }
         if let plan { try writer?.addFile(PruningPlan.fileName, Array(plan.serialized().utf8)) }

@@ -5,6 +5,8 @@ public struct TrainingInputs {
     let trained: TrainedBase
     public let data: TrainingData
     public let evaluation: [(name: String, data: EvaluationData)]
+    /// Identity of the checkpoint that is trained.
+    let base: String
 
     /// - Throws: errors of model, plan, tokenizer and data, before any work is done.
     ///
@@ -14,8 +16,10 @@ public struct TrainingInputs {
     ) throws {
         trained = try TrainedBase(recipe, phase)
         let base = trained.base, config = base.config
+        self.base = try base.identity()
         let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
         guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
+        if case .dense(let frozen) = settings.training { try Self.requireTrained(config, frozen: frozen) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
         let configuration = try Self.configuration(settings, seed: recipe.seed, cached: cached)
         let bos = tokenizer?.bosTokenID ?? config.bosTokenID.map { Int32($0) }
@@ -24,6 +28,15 @@ public struct TrainingInputs {
             configuration: configuration, tokenizer: tokenizer, vocabularySize: config.vocabularySize, bosTokenID: bos, eosTokenID: eos,
             seed: recipe.seed)
         evaluation = try Self.evaluationSets(settings, configuration, tokenizer: tokenizer, config: config)
+    }
+
+    /// Every pattern freezes something, and not all is frozen. A tied model's head goes by the name that it would have.
+    private static func requireTrained(_ config: LlamaConfig, frozen: [NamePattern]) throws {
+        let names = WeightLayout.names(config).map(\.name), known = Set(names + [WeightName.lmHead])
+        if let pattern = frozen.first(where: { pattern in !known.contains { pattern.matches($0) } }) {
+            throw TrainingError.freezesNothing(pattern: pattern.text)
+        }
+        if names.allSatisfy({ name in frozen.contains { $0.matches(name) } }) { throw TrainingError.nothingTrained }
     }
 
     static func configuration(_ settings: TrainingSettings, seed: UInt64, cached: [DataConfiguration.Source]? = nil) throws -> DataConfiguration {

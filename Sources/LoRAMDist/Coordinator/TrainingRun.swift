@@ -23,10 +23,23 @@ public struct TrainingRun {
     /// `train`: LoRA on the (pruned) base. `align`: all weights of it. All ranks call this.
     @discardableResult
     public static func run(_ job: Job, phase: Recipe.Phase, resume: RunDirectory.Resume) throws -> Outcome {
+        if phase == .align, resume != .never, try isAligned(job) { return .finished }
         var run = try TrainingRun(job, phase: phase, resume: resume)
         let outcome = try run.train()
-        if outcome == .finished { try run.writeResults() }
+        if outcome == .finished {
+            try run.writeResults()
+            if phase == .train { try job.coordinator.ask(.report) }
+        }
         return outcome
+    }
+
+    /// An alignment that has come to its end is not to be resumed: its commits may have gone since.
+    private static func isAligned(_ job: Job) throws -> Bool {
+        let aligned = RunPaths(try job.world.together { try job.recipe.requiredOutput() }).aligned
+        let isThere = job.world.rank == 0 && Checkpoint.hasWeights(aligned)
+        guard try job.world.allReduce(Int64(isThere ? 1 : 0), .max) == 1 else { return false }
+        job.note("align: \(aligned) is complete; remove it, or name another output, to align anew")
+        return true
     }
 
     private init(_ job: Job, phase: Recipe.Phase, resume: RunDirectory.Resume) throws {
@@ -69,8 +82,8 @@ public struct TrainingRun {
             storage: storage, masks: settings.usesMasks ? trained.masks : nil, marker: job.marker)
         try RankAgreement.checkReplicas(seat.replicas, hash: trainer.stages.reduce(0) { $0 &* 31 &+ $1.frozenSampleHash() }, what: "frozen weights", step: 0)
         // Before the run directory comes to be: an adapter to start from may not fit.
-        if phase == .train, resume != .required { try Self.initialize(trainer, recipe, config) }
-        let resumed = Int(try job.coordinator.ask(.open(phase: phase, resume: resume, stepCount: settings.schedule.steps)))!
+        if phase == .train, resume != .required { try Self.initialize(trainer, recipe, inputs) }
+        let resumed = Int(try job.coordinator.ask(.open(phase: phase, resume: resume, stepCount: settings.schedule.steps, base: inputs.base)))!
         firstStep = resumed + 1
         tokenCount = 0
         if resumed > 0 {
@@ -91,26 +104,33 @@ public struct TrainingRun {
         if phase == .train, job.recipe.lora.resolvedTargets(tied: config.tiesWordEmbeddings).droppedHead {
             job.note("note: \(name) ties its head to the embedding: LoRA's default targets leave lm_head out")
         }
-        if phase == .align, config.tiesWordEmbeddings, job.recipe.alignment.frozen.contains("lm_head") {
+        if phase == .align, config.tiesWordEmbeddings, job.recipe.alignment.frozen.contains(where: { NamePattern($0).matches(WeightName.lmHead) }) {
             job.note("note: \(name) ties its head to the embedding: freezing lm_head freezes the embedding too")
         }
         if phase == .align {
             let bytes = try trainer.seat.training.allReduce(Int64(trainer.chunks.reduce(0) { $0 + $1.optimizer.shard.byteCount }), .max)
             job.note("optimizer state: \(Formatting.grouped(Int(bytes))) bytes on the fullest rank")
         }
+        let counts = inputs.data.statistics
+        if counts.truncated + counts.dropped > 0 {
+            job.note(
+                "data: \(Formatting.grouped(counts.records)) records, \(Formatting.grouped(counts.samples)) samples, \(Formatting.grouped(counts.truncated)) cut to "
+                    + "\(trainer.settings.data.length) tokens, \(Formatting.grouped(counts.dropped)) dropped for want of a token to learn")
+        }
         if resumed > 0 { job.note("resuming after update \(resumed)") }
     }
 
     /// LoRA's start: drawn from the seed, or another adapter's values.
-    private static func initialize(_ trainer: Trainer, _ recipe: Recipe, _ config: LlamaConfig) throws {
+    private static func initialize(_ trainer: Trainer, _ recipe: Recipe, _ inputs: TrainingInputs) throws {
         for stage in trainer.stages { stage.initializeLoRA(seed: recipe.seed) }
         guard let path = recipe.lora.initAdapter, let lora = trainer.settings.training.lora else { return }
         try trainer.seat.training.together {
             let adapter = try Adapter(directory: path)
-            try adapter.validate(for: config)
+            try adapter.validate(for: inputs.trained.base.config)
             func describe(_ lora: LoRAConfig) -> String {
-                "rank \(lora.rank) on \(LinearSite.allCases.filter(lora.targets.contains).map(\.rawValue).joined(separator: ", "))"
+                "rank \(lora.rank), scale \(lora.scale) on \(LinearSite.allCases.filter(lora.targets.contains).map(\.rawValue).joined(separator: ", "))"
             }
+            try adapter.require(plan: inputs.trained.plan)
             guard describe(adapter.lora) == describe(lora) else {
                 throw TrainingError.initialAdapterDiffers(path: path, expected: describe(lora), found: describe(adapter.lora))
             }

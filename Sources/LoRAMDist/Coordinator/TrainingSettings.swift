@@ -68,6 +68,10 @@ public enum TrainingError: DiagnosedError, Equatable {
     case noTrainingData(key: String)
     case nonFinite(step: Int, quantity: String, value: String)
     case initialAdapterDiffers(path: String, expected: String, found: String)
+    case freezesNothing(pattern: String)
+    case nothingTrained
+    /// `model` is not what the checkpoint trained on was made of.
+    case otherModel(model: String, base: String)
     /// `key`: the recipe's key or the flag that says how long a window is.
     case windowBeyondPositions(key: String, length: Int, positions: Int)
 
@@ -88,6 +92,12 @@ public enum TrainingError: DiagnosedError, Equatable {
                 + "resume from the last checkpoint with a lower learning rate, or set on_nonfinite: skip"
         case .initialAdapterDiffers(let path, let expected, let found):
             "lora.init_adapter \(path) does not fit the recipe: expected \(expected), found \(found)"
+        case .freezesNothing(let pattern):
+            "alignment.frozen: expected names of weights, parts of them (lm_head, q_proj) or globs, found '\(pattern)', which no weight of the model matches"
+        case .nothingTrained:
+            "alignment.frozen: expected to leave weights to train, found all of them frozen; take an entry out"
+        case .otherModel(let model, let base):
+            "model \(model): expected the model that \(base) was made of, found one of another shape; the adapter could not be brought back to it"
         case .windowBeyondPositions(let key, let length, let positions):
             "\(key): expected at most the model's \(positions) positions (max_position_embeddings), found \(length); lower it"
         }

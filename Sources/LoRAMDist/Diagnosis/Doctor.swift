@@ -83,16 +83,22 @@ public enum Doctor {
     /// All ranks call this; rank 0 gets the report, the others nil.
     ///
     /// - Parameter linkSeconds: longest that one exchange between two machines may take before it counts as dead.
+    ///   Where nothing at all moves for a minute longer, a watchdog ends the job: also messages between all ranks may never arrive.
     /// - Throws: `DoctorError.linkDead` naming the two ranks, their machines and interfaces.
     public static func run(_ runtime: MPIRuntime, linkSeconds: Double) throws -> Report? {
-        let world = runtime.world
+        let world = runtime.world, marker = ProgressMarker()
+        let watchdog = Watchdog(marker: marker, limitSeconds: 60 + linkSeconds, rank: world.rank, host: runtime.host)
+        defer { watchdog.stop() }
+        marker.mark("looking at this machine")
         let own = try world.together { try RankReport(rank: world.rank, host: runtime.host) }
+        marker.mark("gathering what the ranks found")
         let all = try world.allGather(Data(own.json.serialized().utf8)).compactMap { data in
             try? JSONValue.parse(String(decoding: data, as: UTF8.self))
         }.compactMap { RankReport($0) }
         var firsts: [Int] = [], hosts: Set<String> = []
         for report in all where hosts.insert(report.host).inserted { firsts.append(report.rank) }
-        let speeds = try LinkProbe(world: world, ranks: firsts, reports: all, limitSeconds: linkSeconds).run()
+        let speeds = try LinkProbe(world: world, ranks: firsts, reports: all, limitSeconds: linkSeconds, marker: marker).run()
+        marker.mark("gathering the links' speeds")
         let lines = try world.allGather(speeds.flatMap { [Double($0.peer), $0.microseconds, $0.gigabytesPerSecond] }.reduce(into: Data()) { data, value in
             withUnsafeBytes(of: value) { data.append(contentsOf: $0) }
         })

@@ -20,6 +20,7 @@ struct LinkProbe {
     let ranks: [Int]
     let reports: [Doctor.RankReport]
     let limitSeconds: Double
+    let marker: ProgressMarker
 
     /// All ranks call this: what this rank measured, with each partner.
     func run() throws -> [Speed] {
@@ -27,12 +28,14 @@ struct LinkProbe {
         // The circle method: position 0 stays, the others turn. An odd number gets an empty seat.
         let seats = ranks + (ranks.count % 2 == 1 ? [-1] : [])
         for round in 0..<max(0, seats.count - 1) {
+            marker.mark("waiting for all to begin a round of measuring links")
             try world.patientBarrier()
             let turned = [seats[0]] + (0..<seats.count - 1).map { seats[1 + ($0 + round) % (seats.count - 1)] }
             guard let place = turned.firstIndex(of: world.rank) else { continue }
             let peer = turned[seats.count - 1 - place]
             if peer >= 0 { speeds.append(try measure(peer)) }
         }
+        marker.mark("waiting for all to end measuring links")
         try world.patientBarrier()
         return speeds
     }
@@ -46,6 +49,7 @@ struct LinkProbe {
         out.initialize(repeating: 1, count: Self.messageCount)
         input.initialize(repeating: 0, count: Self.messageCount)
         func exchange(_ count: Int) throws -> Double {
+            marker.mark("measuring a link", peer: peer)
             let start = ContinuousClock.now
             let receive = try world.receive(into: input, count: count, from: peer, tag: Self.tag)
             let send = try world.send(out, count: count, to: peer, tag: Self.tag)

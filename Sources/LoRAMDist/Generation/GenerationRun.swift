@@ -106,6 +106,7 @@ public enum GenerationRun {
         let config = model.config
         let adapter = try settings.adapter.map { try Adapter(directory: $0) }
         try adapter?.validate(for: config)
+        try adapter?.require(plan: model.plan())
         let masks = try adapter.flatMap { try AdapterMask.masks(of: $0, config: config) }
         guard let tokenizer = try TrainingInputs.tokenizer(for: model, job.recipe) else { throw GenerationError.needsTokenizer(model: settings.model) }
         let encoder = try PromptEncoder(tokenizer: tokenizer, template: settings.template, addsBOS: settings.addsBOS)

@@ -74,19 +74,4 @@ extension Communicator {
         }
         return result
     }
-
-    /// All ranks call this: the sum of the values of the ranks before this one (0 on rank 0).
-    public func exclusiveSum(_ value: Int64) throws -> Int64 {
-        var input = value
-        var result: Int64 = 0
-        let request = Request()
-        request.begin("MPI_Iexscan", pieceCount: 1, rank: worldRank)
-        try withUnsafeMutablePointer(to: &input) { input in
-            try withUnsafeMutablePointer(to: &result) { result in
-                try request.addPiece { MPI_Iexscan(input, result, 1, loram_mpi_int64(), loram_mpi_sum(), handle, $0) }
-                try request.wait()
-            }
-        }
-        return rank == 0 ? 0 : result  // MPI leaves rank 0's result undefined
-    }
 }

@@ -4,10 +4,11 @@ internal import CMPI
 
 extension MPIRuntime {
     /// Ends the whole job because this rank failed: prints `rank R on HOST: <line>` on standard error (in a job of one rank the
-    /// line alone) and takes all ranks down with the error's exit code. Waits for no other rank.
+    /// line alone) and takes all ranks down with the error's exit code. Waits for no other rank,
+    /// unless the error is `MPIError.failedElsewhere`: then the rank that has the cause gets 30 s to end the job, and only if it has not
+    /// does this one print its line and end it.
     ///
-    /// Called on the main thread, also when MPI never started or has been finalized. `MPIError.failedElsewhere` prints nothing
-    /// and leaves the end of the job to the rank that has the cause.
+    /// Called on the main thread, also when MPI never started or has been finalized.
     public static func end(with error: any Error) -> Never {
         let status = (error as? any DiagnosedError)?.exitCode ?? .failure
         guard isRunning, let (rank, size) = place(), size > 1 else {

@@ -116,10 +116,12 @@ public struct PlanRun: Sendable {
 extension PlanRun.Options {
     /// - Throws: `PlanError.badArgument`.
     func check() throws {
+        // Neither rounded nor with a fraction of 0.
+        func plain(_ value: Double) -> String { Int(exactly: value).map { "\($0)" } ?? "\(value)" }
         func require(_ name: String, _ value: Double?, _ range: ClosedRange<Double>) throws {
             guard let value, !range.contains(value) else { return }
             throw PlanError.badArgument(
-                name: name, expected: "\(Formatting.count(range.lowerBound)) to \(Formatting.count(range.upperBound))", found: "\(value)")
+                name: name, expected: "\(plain(range.lowerBound)) to \(plain(range.upperBound))", found: plain(value))
         }
         for (name, value) in [("nodes", nodes), ("cores", cores)] where value.map({ !(1...4096).contains($0) }) == true {
             throw PlanError.badArgument(name: name, expected: "1 to 4096", found: "\(value!)")

@@ -19,9 +19,9 @@ struct FinalEvaluation {
     /// All ranks call this.
     func run() throws {
         let recipe = job.recipe, model = try recipe.requiredModel()
-        try job.stage([paths.pruned, paths.aligned, paths.quantized, paths.prunedAdapter, paths.adapter])
+        try job.stage([recipe.trainedOn, paths.pruned, paths.aligned, paths.quantized, paths.prunedAdapter, paths.adapter])
         var arms: [(name: String, model: String, adapter: String?)] = [("base", model, nil), ("loram", model, paths.adapter)]
-        let trainedOn = [paths.quantized, paths.aligned, paths.pruned].first(where: Checkpoint.hasWeights)
+        let trainedOn = try recipe.trainedOn ?? TrainedBase.result(before: .train, recipe)
         if let trainedOn {
             let own = FilePath.exists(paths.prunedAdapter) ? paths.prunedAdapter : paths.adapter
             arms += [("trained_on", trainedOn, nil), ("trained_on_adapter", trainedOn, own)]

@@ -31,7 +31,10 @@ public struct Workflow {
         self.sandbox = sandbox
         // Whatever phase a signal finds, the next update obeys it.
         RunSignals.install()
-        planner = try job.world.together { try WorkflowPlanner(job.recipe, options, pool: job.pool) }
+        let planner = try job.world.together { try WorkflowPlanner(job.recipe, options, pool: job.pool) }
+        self.planner = planner
+        // Hours before a later phase reads it.
+        try job.world.together { if job.world.rank == 0 { try planner.requireData() } }
     }
 
     /// All ranks call this. The coordinator decides and records.
@@ -40,7 +43,7 @@ public struct Workflow {
             let decision = WorkflowPlanner.Decision(text: try job.coordinator.ask(.decide(phase, options)))
             job.note(decision.describe(phase))
             if decision == .skip { continue }
-            if try perform(phase) == .stopped { return .stopped }
+            if decision != .adopt, try perform(phase) == .stopped { return .stopped }
             try job.coordinator.ask(.complete(phase, options))
         }
         return .finished
@@ -58,8 +61,8 @@ public struct Workflow {
             return try TrainingRun.run(job, phase: .align, resume: .auto)
         case .quantize:
             try job.world.onRoot {
-                let inputs = try TrainedBase.open(job.recipe, .align)
-                let source = FilePath.exists(paths.aligned) ? try ModelReference.open(paths.aligned) : inputs
+                let made = try TrainedBase.result(before: .quantize, job.recipe)
+                let source = try made.map { try ModelReference.open($0) } ?? TrainedBase.open(job.recipe, .align)
                 guard !source.isQuantized else { return }
                 try Quantizer(job.recipe.quantization).quantize(source, to: paths.quantized, replacing: true, pool: job.pool)
             }

@@ -8,6 +8,8 @@ struct WorkflowPlanner {
         case skip
         case start
         case resume
+        /// Its result is complete: only the record was not written any more.
+        case adopt
         case again(reason: String)
 
         var text: String {
@@ -15,6 +17,7 @@ struct WorkflowPlanner {
             case .skip: "skip"
             case .start: "start"
             case .resume: "resume"
+            case .adopt: "adopt"
             case .again(let reason): "again \(reason)"
             }
         }
@@ -24,6 +27,7 @@ struct WorkflowPlanner {
             case "skip": self = .skip
             case "start": self = .start
             case "resume": self = .resume
+            case "adopt": self = .adopt
             default: self = .again(reason: String(text.dropFirst("again ".count)))
             }
         }
@@ -33,6 +37,7 @@ struct WorkflowPlanner {
             case .skip: "\(phase.rawValue): done already"
             case .start: "\(phase.rawValue): starts"
             case .resume: "\(phase.rawValue): goes on where it was cut off"
+            case .adopt: "\(phase.rawValue): was complete when it was cut off"
             case .again(let reason): "\(phase.rawValue): done again, since \(reason)"
             }
         }
@@ -104,7 +109,10 @@ struct WorkflowPlanner {
             return phase.outputs(paths).contains(where: FilePath.exists) ? .again(reason: "its results are not run's own") : .start
         }
         if let difference = try entry(phase, &record).difference(from: known) { return .again(reason: difference) }
-        guard let outputs = known.outputs else { return .resume }
+        guard let outputs = known.outputs else {
+            // A checkpoint gets its name when it is complete.
+            return [.prune, .align].contains(phase) && Checkpoint.hasWeights(phase.outputs(paths)[0]) ? .adopt : .resume
+        }
         return try self.outputs(of: phase, &record) == outputs ? .skip : .again(reason: "its results have changed")
     }
 
@@ -125,13 +133,36 @@ struct WorkflowPlanner {
             let makers = phases.filter { $0.index < phase.index && [.prune, .align, .quantize].contains($0) }
             return makers.last.map { $0.outputs(paths)[0] } ?? recipe.trainedOn ?? model
         }
-        return switch phase {
-        case .prune: [model] + [recipe.pruning.calibration.path, recipe.pruning.plan].compactMap(\.self)
-        case .align: [base(before: phase)] + recipe.alignment.data.train.map(\.path)
-        case .quantize: [base(before: phase)]
-        case .train: [base(before: phase), model] + recipe.data.train.map(\.path)
-        case .evaluate: [model, paths.adapter] + recipe.data.evaluation.map(\.path) + recipe.evaluation.tasks.flatMap { [$0.path] + ($0.fewshot.map { [$0] } ?? []) }
+        let models: [String] =
+            switch phase {
+            case .prune: [model]
+            case .align, .quantize: [base(before: phase)]
+            case .train: [base(before: phase), model]
+            case .evaluate: [model, paths.adapter]
+            }
+        return models + dataPaths(phase)
+    }
+
+    /// Files that the user names beside the model.
+    private func dataPaths(_ phase: WorkflowPhase) -> [String] {
+        switch phase {
+        case .prune: [recipe.pruning.calibration.path, recipe.pruning.plan].compactMap(\.self)
+        case .align: recipe.alignment.data.train.map(\.path)
+        case .quantize: []
+        case .train: recipe.data.train.map(\.path)
+        case .evaluate: recipe.data.evaluation.map(\.path) + recipe.evaluation.tasks.flatMap { [$0.path] + ($0.fewshot.map { [$0] } ?? []) }
         }
+    }
+
+    /// That all files which the phases ahead read are there.
+    ///
+    /// - Throws: `FileError.cannotRead`.
+    func requireData() throws {
+        var paths = phases.filter(isChosen).flatMap(dataPaths)
+        if phases.contains(where: { $0 == .train && isChosen($0) }) {
+            paths += recipe.data.evaluation.map(\.path) + [recipe.lora.initAdapter].compactMap(\.self)
+        }
+        for path in paths where access(path, R_OK) != 0 { throw FileError.cannotRead(path: path, call: "open", code: errno) }
     }
 
     private func outputs(of phase: WorkflowPhase, _ record: inout WorkflowRecord) throws -> [String: String] {

@@ -28,6 +28,8 @@ public struct GenerationSettings: Sendable, Equatable {
     public var stopStrings: [String]
     /// Completions of each prompt.
     public var sampleCount: Int
+    /// Of one prompt.
+    public static let mostSamples = 10_000
 
     public init(maxTokens: Int, sampling: Sampling = Sampling(), stopStrings: [String] = [], sampleCount: Int = 1) {
         self.maxTokens = maxTokens
@@ -42,7 +44,7 @@ public struct GenerationSettings: Sendable, Equatable {
             if !holds { throw .badSetting(name: name, expected: expected, found: "\(found)") }
         }
         try require("max-tokens", "at least 1", maxTokens, maxTokens >= 1)
-        try require("samples", "at least 1", sampleCount, sampleCount >= 1)
+        try require("samples", "1 to \(Self.mostSamples)", sampleCount, (1...Self.mostSamples).contains(sampleCount))
         try require("temperature", "0 or more", sampling.temperature, sampling.temperature >= 0 && sampling.temperature.isFinite)
         try require("top-k", "at least 1", sampling.topK ?? 1, sampling.topK ?? 1 >= 1)
         try require("top-p", "more than 0 and at most 1", sampling.topP, sampling.topP > 0 && sampling.topP <= 1)

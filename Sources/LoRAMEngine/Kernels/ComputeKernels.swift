@@ -29,7 +29,7 @@ public struct ComputeKernels: @unchecked Sendable {
         guard error >= 0, error <= tolerance else { throw KernelError.kernelsDisagree(self.name, error: error, tolerance: tolerance) }
     }
 
-    /// "avx512bf16", "avx512", "avx2" or "portable".
+    /// "avx512-bf16", "avx512", "avx2" or "portable".
     public var name: String { String(cString: loram_kernels_name(set)) }
 
     /// Every set of this build, best first.

@@ -27,7 +27,7 @@ struct LinearProducts {
             }
         }
         // Up to three sites read one input together.
-        let ranks = min(3 * rank, max(rank, Int(LORAM_MAX_RANK)))
+        let ranks = min(3 * rank, max(rank, Int(LORAM_RANKS_TOGETHER)))
         return Int(max(linear.max() ?? 0, loram_thin_workspace(kernels.set, rows, max(outputs, inputs), ranks, Int32(workers))))
     }
 

@@ -44,8 +44,6 @@ public enum ProcessStart {
 public enum Machine {
     /// "avx512", "avx2" or "baseline".
     public static var instructionSet: String { String(cString: loram_isa_name()) }
-    /// f32 GFLOP/s of one core in a register loop of fused multiply-adds.
-    public static func measureFMAPeak() -> Double { loram_measure_fma_peak() }
 
     /// Processors that this process may run on (its affinity mask).
     public static var availableProcessorCount: Int { max(1, Int(loram_available_processors())) }

@@ -43,7 +43,7 @@ public final class ProductWorkload {
             let tensors = try (0..<copies).map { _ in
                 try Quantizer().quantize(floats, name: "weight", shape: [outputs, inputs], dtype: .bf16, pool: pool)
             }
-            weights = tensors.map { WeightMatrix(nf4: $0.codes, scales: $0.scales.c, rows: outputs, columns: inputs) }
+            weights = tensors.map { WeightMatrix(nf4: $0.codes, scales: $0.scales.c, dtype: $0.dtype, rows: outputs, columns: inputs) }
             weightByteCount = tensors[0].byteCount
             owners.append(Box(tensors))
         } else {

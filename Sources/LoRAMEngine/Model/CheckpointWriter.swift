@@ -8,7 +8,8 @@ public final class CheckpointWriter {
     public static let defaultMaxShardByteCount = 5_000_000_000
     /// Files that a tokenizer and a generator need beside the weights.
     public static let companionNames = [
-        "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
+        "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+        "generation_config.json",
     ]
 
     private let directory: AtomicDirectory

@@ -45,10 +45,16 @@ final class FrozenWeights: @unchecked Sendable {
         case .copied(let slice, let dtype):
             return WeightMatrix(memory.pointer(slice), element: dtype.element!, rows: rows, columns: columns)
         case .mappedNF4(let tensor):
-            return WeightMatrix(nf4: tensor.codes, scales: tensor.scales.c, rows: rows, columns: columns)
-        case .copiedNF4(let slices, _), .quantized(let slices):
-            return WeightMatrix(nf4: memory.pointer(slices.codes), scales: slices.scales(in: memory).c, rows: rows, columns: columns)
+            return WeightMatrix(nf4: tensor.codes, scales: tensor.scales.c, dtype: tensor.dtype, rows: rows, columns: columns)
+        case .copiedNF4(let slices, let tensor):
+            return matrix(slices, tensor.dtype, rows: rows, columns: columns)
+        case .quantized(let slices, let dtype):
+            return matrix(slices, dtype, rows: rows, columns: columns)
         }
+    }
+
+    private func matrix(_ slices: NF4Slices, _ dtype: DType, rows: Int, columns: Int) -> WeightMatrix {
+        WeightMatrix(nf4: memory.pointer(slices.codes), scales: slices.scales(in: memory).c, dtype: dtype, rows: rows, columns: columns)
     }
 
     /// Hash of names, shapes and both ends of each tensor's bytes: another file, another shape or another way to quantize shows; a full
@@ -70,7 +76,7 @@ final class FrozenWeights: @unchecked Sendable {
             case .mapped(let view): view.withBytes { addEnds($0.baseAddress!, $0.count) }
             case .copied(let slice, let dtype): addEnds(memory.pointer(slice), dtype.byteCount * count)
             case .mappedNF4(let tensor): withExtendedLifetime(tensor) { addEnds(tensor.codes, NF4Layout.codeByteCount(count)) }
-            case .copiedNF4(let slices, _), .quantized(let slices): addEnds(memory.pointer(slices.codes), NF4Layout.codeByteCount(count))
+            case .copiedNF4(let slices, _), .quantized(let slices, _): addEnds(memory.pointer(slices.codes), NF4Layout.codeByteCount(count))
             }
         }
         return hash

@@ -62,7 +62,7 @@ struct Linear {
     ) {
         let factors = sites.compactMap { site in site.linear.plainLowRank.map { (h_NR: site.hidden_NR, a_RI: $0.a_RI, rank: $0.rank, lowRank: $0) } }
         guard let columns = sites.first?.linear.inCount, !factors.isEmpty else { return }
-        if step.dropout == nil, factors.reduce(0, { $0 + $1.rank }) <= Int(LORAM_MAX_RANK) {
+        if step.dropout == nil, factors.reduce(0, { $0 + $1.rank }) <= Int(LORAM_RANKS_TOGETHER) {
             step.products.project(x_NI, rows: rowCount, columns: columns, factors.map { ($0.h_NR, $0.a_RI, $0.rank) }, dropout: nil)
         } else {
             for factor in factors {

@@ -16,7 +16,9 @@ extension LlamaConfig {
     /// A model whose layers are all alike and that carries no label is written as `llama`, in the spelling that transformers 4
     /// and 5 both read. Any other is written as `loram_llama` with one entry a layer, which transformers opens through the
     /// `ModelingScript` beside it.
-    public func configJSON(pruning: PruningLabel? = nil) -> JSONValue {
+    /// - Parameter source: config.json of the model that this one is made of. What ours does not say is taken over from there, as is what has no
+    ///   part in the computation.
+    public func configJSON(pruning: PruningLabel? = nil, from source: JSONValue? = nil) -> JSONValue {
         let isPruned = pruning != nil || !isUniform
         func perLayer(_ value: (LayerGeometry) -> Int) -> JSONValue {
             isPruned ? .array(layers.map { .integer(value($0)) }) : .integer(value(layers[0]))
@@ -52,8 +54,23 @@ extension LlamaConfig {
             json["method"] = .string(pruning.method)
             json["ratio"] = .double(pruning.ratio)
         }
+        for key in Self.sourceKeys {
+            if let value = source?[key], !value.isNull { json[key] = value }
+        }
+        // Products cut into as many parts as the original's widths have: a pruned width need not.
+        let left = isPruned ? Self.ownKeys + ["pretraining_tp"] : Self.ownKeys
+        for member in source?.objectMembers ?? [] where !left.contains(member.key) && json[member.key] == nil {
+            json[member.key] = member.value
+        }
         return json
     }
+
+    /// Of ours where the source does not have them.
+    private static let sourceKeys = ["attention_dropout", "initializer_range", "use_cache"]
+    /// Ours alone, also where ours is silent: another spelling of what ours says, or what is no longer so.
+    private static let ownKeys = [
+        "architectures", "auto_map", "dtype", "method", "model_type", QuantizationConfig.key, "ratio", "rope_parameters", "torch_dtype",
+    ]
 }
 
 extension RoPEConfig.Llama3Scaling {

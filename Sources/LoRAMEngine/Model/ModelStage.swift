@@ -230,12 +230,6 @@ public final class ModelStage {
 
     // MARK: - Evaluation, on the last stage after `forward`
 
-    /// Sum of -log p over the slot's labelled positions, without gradients.
-    public func evaluateLoss(slot: Int) -> Double {
-        guard let head else { preconditionFailure("only the last stage knows the loss") }
-        return head.loss(step, batches[slot], x_ND: store.output(slot: slot), dx_ND: nil)
-    }
-
     /// -log p of each of the slot's labelled positions, in their order, without gradients.
     public func evaluateTokenLosses(slot: Int) -> [Double] {
         guard let head else { preconditionFailure("only the last stage knows the loss") }

@@ -10,15 +10,17 @@ struct WeightMatrix {
     init(_ values: UnsafeRawPointer, element: loram_element, rows: Int, columns: Int) {
         c = loram_weight(
             element: element, rows: rows, columns: columns, data: values, row_stride: columns,
-            scales: loram_nf4_scales(absmax: nil, nested_absmax: nil, nested_map: nil, nested_offset: 0))
+            scales: loram_nf4_scales(absmax: nil, nested_absmax: nil, nested_map: nil, nested_offset: 0, rounds_bf16: 0))
     }
 
     init(f32 values: UnsafePointer<Float>, rows: Int, columns: Int) {
         self.init(UnsafeRawPointer(values), element: LORAM_ELEMENT_F32, rows: rows, columns: columns)
     }
 
-    /// NF4 with its scales.
-    init(nf4 codes: UnsafeRawPointer, scales: loram_nf4_scales, rows: Int, columns: Int) {
+    /// NF4 with its scales. `dtype`: of the weight before, to which its values are rounded.
+    init(nf4 codes: UnsafeRawPointer, scales: loram_nf4_scales, dtype: DType, rows: Int, columns: Int) {
+        var scales = scales
+        scales.rounds_bf16 = dtype == .bf16 ? 1 : 0
         c = loram_weight(element: LORAM_ELEMENT_NF4, rows: rows, columns: columns, data: codes, row_stride: columns, scales: scales)
     }
 

@@ -12,8 +12,8 @@ struct WeightPlan {
         case copied(ArenaLayout.Slice, DType)
         case mappedNF4(NF4Tensor)
         case copiedNF4(NF4Slices, NF4Tensor)
-        /// NF4 made from plain values while loading.
-        case quantized(NF4Slices)
+        /// NF4 made from plain values of this type while loading.
+        case quantized(NF4Slices, DType)
     }
 
     struct Item {
@@ -41,7 +41,9 @@ struct WeightPlan {
                 form = storage.isMapped
                     ? .mappedNF4(tensor) : .copiedNF4(NF4Slices(&layout, elementCount: count, double: tensor.isDoubleQuantized), tensor)
             } else if let quantizer = storage.quantizer, name != WeightName.embedding, name != WeightName.lmHead {
-                form = .quantized(NF4Slices(&layout, elementCount: count, double: quantizer.double))
+                form = .quantized(
+                    NF4Slices(&layout, elementCount: count, double: quantizer.double),
+                    try checkpoint?.locateWeight(name, shape: shape).info.dtype ?? config.dtype)
             } else {
                 let place = try checkpoint?.locateWeight(name, shape: shape)
                 let stored = place?.info.dtype ?? config.dtype, dtype = storage.quantizer == nil ? stored : .bf16
@@ -130,7 +132,7 @@ extension WeightPlan {
             if case .copiedNF4(let slices, let tensor) = item.form {
                 try tensor.requireFiniteScales()
                 slices.fill(from: tensor, in: memory)
-            } else if case .quantized(let slices) = item.form, let quantizer = storage.quantizer {
+            } else if case .quantized(let slices, _) = item.form, let quantizer = storage.quantizer {
                 slices.fill(from: try quantizer.quantize(item.name, shape: item.shape, from: source, pool: pool), in: memory)
             }
         }

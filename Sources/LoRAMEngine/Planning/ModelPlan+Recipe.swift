@@ -1,8 +1,8 @@
 extension ModelPlan {
     /// A recipe's pruning and quantization applied to the shape of its model.
     ///
-    /// Ratio 0 prunes nothing. A checkpoint that was pruned before (its plan or its masks lie beside it) is taken as it is; so is the
-    /// quantization of a checkpoint in 4 bit.
+    /// Ratio 0 prunes nothing. A checkpoint that was pruned before (its plan or its masks lie beside it) is taken as it is; so is one in 4 bit,
+    /// with its quantization.
     /// - Throws: errors of the recipe, the model's files and the pruning.
     public init(_ recipe: Recipe) throws {
         let name = try recipe.requiredModel(), pruning = recipe.pruning
@@ -20,21 +20,32 @@ extension ModelPlan {
                 original: whole, trained: config, method: plan.method, ratio: plan.ratio, quantizer: quantizer,
                 storedQuantizer: storedQuantizer)
         } else if FilePath.isDirectory(name), let masks = try PruningMasks.beside(name, of: config) {
-            var pattern: String?
-            if case .pattern(let zeros, let of) = masks.label.sparsity { pattern = "\(zeros):\(of)" }
+            try self.init(config, masks, quantizer: quantizer, storedQuantizer: storedQuantizer)
+        } else if storedQuantizer != nil {
+            // Nothing prunes it any more.
             self.init(
-                original: config, trained: config, method: masks.label.method, ratio: masks.label.sparsity.fraction, zeroCount: try masks.prunedCount(config),
-                quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: pattern)
+                original: config, trained: config, method: pruning.method.rawValue, ratio: 0, quantizer: quantizer, storedQuantizer: storedQuantizer)
         } else if let path = pruning.plan {
-            let plan = try PruningPlan(path: path)
-            self.init(
-                original: config, trained: try plan.prunedConfig(of: config, path: path), method: plan.method, ratio: plan.ratio, quantizer: quantizer)
+            switch try PlanFile.open(path, config: config, pruning: pruning, seed: recipe.seed) {
+            case .structured(let plan):
+                self.init(
+                    original: config, trained: try plan.prunedConfig(of: config, path: path), method: plan.method, ratio: plan.ratio, quantizer: quantizer)
+            case .masks(let masks): try self.init(config, masks, quantizer: quantizer)
+            }
         } else {
-            let made = try ModelPlan(config, pruning, quantizer: quantizer)
-            self.init(
-                original: made.original, trained: made.trained, method: made.method, ratio: made.ratio, zeroCount: made.zeroCount,
-                quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: made.pattern)
+            try self.init(config, pruning, quantizer: quantizer)
         }
+    }
+
+    /// Zeros that were chosen before.
+    ///
+    /// - Throws: errors of the masks' file.
+    private init(_ config: LlamaConfig, _ masks: PruningMasks, quantizer: Quantizer?, storedQuantizer: Quantizer? = nil) throws {
+        var pattern: String?
+        if case .pattern(let zeros, let of) = masks.label.sparsity { pattern = "\(zeros):\(of)" }
+        self.init(
+            original: config, trained: config, method: masks.label.method, ratio: masks.label.sparsity.fraction, zeroCount: try masks.prunedCount(config),
+            quantizer: quantizer, storedQuantizer: storedQuantizer, pattern: pattern)
     }
 
     /// A method applied to a shape.

@@ -71,6 +71,6 @@ enum NF4Kernels {
 extension NF4Tensor.Scales {
     /// For the C kernels; valid as long as the tensor.
     var c: loram_nf4_scales {
-        loram_nf4_scales(absmax: absmax, nested_absmax: nestedAbsmax, nested_map: nestedMap, nested_offset: nestedOffset)
+        loram_nf4_scales(absmax: absmax, nested_absmax: nestedAbsmax, nested_map: nestedMap, nested_offset: nestedOffset, rounds_bf16: 0)
     }
 }

@@ -81,7 +81,7 @@ public struct PruningRecipe: RecipeSection {
         RecipeKey("importance", \.importance),
         RecipeKey("aggregation", \.aggregation),
         RecipeKey("grouping", \.grouping),
-        RecipeKey("iterations", \.iterations, .atLeast(1)),
+        RecipeKey("iterations", \.iterations, .within(1...10_000)),
         RecipeKey("calibration", \.calibration),
     ]
 

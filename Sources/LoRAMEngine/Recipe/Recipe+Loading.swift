@@ -11,7 +11,7 @@ extension Recipe {
             recipe.compute.type = recipe.model.map { Checkpoint.isQuantized($0) } == true ? .bf16 : .f32
         }
         // There is no run to keep.
-        if forScoring { recipe.parallel.coordinator = .shared }
+        if forScoring { (recipe.parallel.coordinator, recipe.evaluation.fullModel) = (.shared, .never) }
         return recipe
     }
 

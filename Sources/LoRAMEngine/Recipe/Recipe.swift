@@ -1,4 +1,4 @@
-/// Everything a run is made from: DESIGN section 8. Loaded from YAML and `--set` overrides by `Recipe.load`; each key's default
+/// Everything a run is made from: README's section "Recipe keys". Loaded from YAML and `--set` overrides by `Recipe.load`; each key's default
 /// and range stands at its field.
 public struct Recipe: RecipeSection {
     /// The original, whole model: a Hugging Face directory or a preset's name.
@@ -58,7 +58,7 @@ public struct Recipe: RecipeSection {
         RecipeKey("checkpoint", \.checkpoint, influences: .nothing),
         RecipeKey("evaluation", \.evaluation, influences: .nothing),
         RecipeKey("recovery", \.recovery, influences: .nothing),
-        RecipeKey("watchdog_seconds", \.watchdogSeconds, .atLeast(1), influences: .nothing),
+        RecipeKey("watchdog_seconds", \.watchdogSeconds, .within(1...100_000_000), influences: .nothing),
         RecipeKey("on_nonfinite", \.onNonfinite, influences: .nothing),
     ]
 }

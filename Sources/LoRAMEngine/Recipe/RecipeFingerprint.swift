@@ -40,6 +40,15 @@ extension Recipe {
         return RecipeFingerprint(entries: entries)
     }
 
+    /// What a commit of the phase is gone on from with: without the keys that made the checkpoint which is trained, but with its identity.
+    public func resumeFingerprint(of phase: Phase, base: String?) -> RecipeFingerprint {
+        var entries = fingerprint(of: phase).entries
+        let makers: Set<Substring> = phase == .align ? ["pruning"] : ["pruning", "alignment"]
+        entries = entries.filter { key, _ in !makers.contains(key.prefix { $0 != "." }) && key != "trained_on" }
+        if let base { entries["the checkpoint that is trained"] = base }
+        return RecipeFingerprint(entries: entries)
+    }
+
     /// SHA-256 over every key, which all ranks compare before they start.
     public func contentHash() -> String {
         ContentHash.sha256(recipeNode.canonicalText)

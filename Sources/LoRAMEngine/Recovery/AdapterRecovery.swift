@@ -44,9 +44,7 @@ public struct AdapterRecovery: Sendable {
     public func recover(
         _ adapter: Adapter, fill: Fill = .zero, to path: String, baseModel: String?, masks: PruningMasks? = nil, replacing: Bool = false
     ) throws {
-        if let plan, let mark = adapter.configuration[Self.markKey]?.stringValue, mark != plan.hash {
-            throw RecoveryError.otherPlan(adapter: adapter.file.path, expected: plan.hash, found: mark)
-        }
+        try adapter.require(plan: plan)
         try adapter.validate(for: trained)
 
         let factors = adapter.modules.flatMap { self.factors(of: $0, rank: adapter.lora.rank) }
@@ -114,5 +112,15 @@ struct RecoveredFactor {
                 }
             }
         }
+    }
+}
+
+extension Adapter {
+    /// That an adapter of a pruned model is for the one of this plan; one that remembers none may be.
+    ///
+    /// - Throws: `RecoveryError.otherPlan`.
+    public func require(plan: PruningPlan?) throws {
+        guard let plan, let mark = configuration[AdapterRecovery.markKey]?.stringValue, mark != plan.hash else { return }
+        throw RecoveryError.otherPlan(adapter: file.path, expected: plan.hash, found: mark)
     }
 }

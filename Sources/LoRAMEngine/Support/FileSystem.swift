@@ -28,7 +28,20 @@ public enum FileSystem {
     }
 
     /// Where large temporary files go: $TMPDIR, or a directory that, unlike /tmp, is on a disk everywhere.
-    public static let spillDirectory = ProcessInfo.processInfo.environment["TMPDIR"] ?? "/var/tmp"
+    public static let spillDirectory = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/var/tmp"
+
+    /// A new file without a name, to be closed by the caller: gone from the directory at once, and from the disk when nothing has it open or mapped
+    /// any more, however this process ends.
+    ///
+    /// - Throws: `FileError.cannotWrite`.
+    static func unnamedFile(in directory: String) throws -> Int32 {
+        var path = Array("\(directory)/loram-spill-XXXXXX".utf8CString)
+        let descriptor = mkstemp(&path)
+        guard descriptor >= 0 else { throw FileError.cannotWrite(path: directory, call: "mkstemp", code: errno) }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        unlink(path)
+        return descriptor
+    }
 
     /// Replaces a small file at once: a reader sees the old content or the new one, never a part.
     ///

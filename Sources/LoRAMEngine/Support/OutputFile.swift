@@ -77,6 +77,15 @@ public final class OutputFile {
         try Self.syncDirectory(FilePath.parent(path))
     }
 
+    /// That `path` can be written, for a result that is hours away.
+    ///
+    /// - Throws: `FileError.cannotWrite`.
+    public static func requireWritable(_ path: String) throws {
+        if FilePath.isDirectory(path) { throw FileError.cannotWrite(path: path, call: "open", code: EISDIR) }
+        // Dropped at once, it leaves nothing.
+        _ = try OutputFile(path: path)
+    }
+
     /// Writes a whole small file.
     public static func write(_ bytes: [UInt8], to path: String) throws {
         let file = try OutputFile(path: path)
@@ -99,7 +108,12 @@ public final class OutputFile {
         try writeNow(pending)
     }
 
-    private func writeNow(_ bytes: UnsafeRawBufferPointer) throws {
+    private func writeNow(_ bytes: UnsafeRawBufferPointer) throws { try Self.write(bytes, to: descriptor, path: path) }
+
+    /// Writes all bytes to an open file, which errors call `path`.
+    ///
+    /// - Throws: `FileError.cannotWrite`.
+    static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String) throws {
         var rest = bytes
         while !rest.isEmpty {
             // Linux writes at most 2^31 - 4096 bytes a call; a short count just continues.

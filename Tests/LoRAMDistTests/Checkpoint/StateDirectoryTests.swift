@@ -16,7 +16,7 @@ import Testing
         #expect(try fixture.read(reader) == fixture.bits)
         #expect(reader.manifest.step == 50 && reader.manifest.phase == .train)
         #expect(reader.manifest.position == TrainingPosition(sampleCount: 400, tokenCount: 5000, optimizerStepCount: 49))
-        #expect(reader.manifest.fingerprint == Recipe().fingerprint(of: .train))
+        #expect(reader.manifest.fingerprint == Recipe().resumeFingerprint(of: .train, base: nil))
         #expect(reader.manifest.files.count == shardCount)
         #expect(FilePath.isDirectory(run.path("checkpoints/step-00000050")))
         #expect(try FilePath.names(inDirectory: run.path("checkpoints")) == ["step-00000050"])
@@ -101,7 +101,7 @@ import Testing
         func commit(_ records: [ShardRecord]) throws {
             try states.commit(
                 step: 1, phase: .train, position: TrainingPosition(sampleCount: 0, tokenCount: 0, optimizerStepCount: 0),
-                fingerprint: Recipe().fingerprint(of: .train), records: records, keep: 1)
+                fingerprint: Recipe().resumeFingerprint(of: .train, base: nil), records: records, keep: 1)
         }
         #expect(
             throws: CheckpointStateError.duplicateTensor(

@@ -44,7 +44,7 @@ struct StateFixture {
         }
         try states.commit(
             step: step, phase: phase, position: TrainingPosition(sampleCount: 8 * step, tokenCount: 100 * step, optimizerStepCount: step - 1),
-            fingerprint: recipe.fingerprint(of: phase), records: records.reversed(), keep: keep)
+            fingerprint: recipe.resumeFingerprint(of: phase, base: nil), records: records.reversed(), keep: keep)
     }
 
     func read(_ reader: StateReader) throws -> [[UInt32]] {

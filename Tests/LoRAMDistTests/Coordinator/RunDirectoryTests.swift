@@ -63,6 +63,11 @@ import Testing
     @Test func aCommitIsInUse() throws {
         try StateFixture().commit(run: path, step: 5)
         #expect(throws: RunError.self) { try RunDirectory(path, phase: .train, recipe: Recipe(), resume: .never) }
+        // Another phase would push it out.
+        #expect(throws: RunError.unfinished(path: path, phase: .align, other: .train, step: 5)) {
+            try RunDirectory(path, phase: .align, recipe: Recipe(), resume: .auto)
+        }
+        try FileSystem.createDirectory("\(path)/adapter")
         _ = try RunDirectory(path, phase: .align, recipe: Recipe(), resume: .never)
     }
 

@@ -129,6 +129,23 @@ import Testing
         #expect(try LlamaConfig(json: json, path: "c") == pruned)
     }
 
+    /// What ours does not say comes from the source behind it, in its order; a pruned source's label and script do not.
+    @Test func takesOverTheSourcesKeys() throws {
+        let config = ModelPreset.llama2_7B.config
+        var source = config.configJSON(pruning: .init(method: "rand", ratio: 0.5))
+        for (key, value) in [
+            ("z_key", 1), ("quantization_config", [:]), ("pretraining_tp", 2), ("layer_types", ["full_attention"]), ("a_key", .null), ("use_cache", .null),
+            ("attention_dropout", 0.1),
+        ] as [(String, JSONValue)] { source[key] = value }
+        let keys = try #require(config.configJSON().objectMembers).map(\.key)
+        let found = config.configJSON(from: source)
+        #expect(found.objectMembers?.map(\.key) == keys + ["z_key", "pretraining_tp", "layer_types", "a_key"])
+        #expect(found["model_type"] == "llama" && found["attention_dropout"] == 0.1 && found["use_cache"] == true)
+        let pruned = config.configJSON(pruning: .init(method: "stru", ratio: 0.25), from: source)
+        #expect(pruned["method"] == "stru" && pruned["ratio"] == 0.25 && pruned["auto_map"] != nil && pruned["pretraining_tp"] == nil)
+        #expect(try LlamaConfig(json: pruned, path: "c") == config)
+    }
+
     @Test func presetsHaveThePublishedParameterCounts() {
         let expected: [ModelPreset: Int] = [
             .llama2_7B: 6_738_415_616, .llama2_13B: 13_015_864_320, .llama2_70B: 68_976_648_192, .llama31_8B: 8_030_261_248,

@@ -31,4 +31,28 @@ enum SmallModel {
         }
         try writer.finish()
     }
+
+    /// Masks that keep every other column, of a model whose down_proj has rows that end within a byte. `padding` is set behind their last column.
+    static func writeMasks(_ sites: [LinearSite] = LinearSite.inLayer, layers: Range<Int>, to path: String, padding: UInt8 = 0) throws {
+        let config = config()
+        let label = PruningMasks.Label(method: "unst", score: .magnitude, sparsity: .ratio(0.5), sourceConfigHash: config.identityHash)
+        let masks = layers.flatMap { layer in sites.map { (name: "\($0.modulePath(layer: layer)).weight", shape: $0.shape(in: config, layer: layer)) } }
+        let writer = try SafetensorsWriter(
+            path: path, tensors: masks.map { TensorInfo(name: $0.name, dtype: .u8, shape: [$0.shape.out, MaskBits.stride($0.shape.in)]) },
+            metadata: label.metadata)
+        for (name, shape) in masks {
+            var row = [UInt8](repeating: 0x55, count: MaskBits.stride(shape.in))
+            if shape.in % 8 != 0 {
+                let used: UInt8 = 1 << UInt8(shape.in % 8) - 1
+                row[row.count - 1] = 0x55 & used | padding
+            }
+            for _ in 0..<shape.out { try row.withUnsafeBytes { try writer.append($0, to: name) } }
+        }
+        try writer.finish()
+    }
+
+    /// Weights that `writeMasks` makes zero in a layer.
+    static var zerosInALayer: Int {
+        LinearSite.inLayer.reduce(0) { $0 + $1.shape(in: config(), layer: 0).out * ($1.shape(in: config(), layer: 0).in / 2) }
+    }
 }

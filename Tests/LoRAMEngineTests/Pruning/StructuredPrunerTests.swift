@@ -86,10 +86,31 @@ import Testing
     @Test func tokenizerFilesCome() throws {
         try SmallModel.write(SmallModel.config(), to: source)
         try FileSystem.write("tokens", to: "\(source)/tokenizer.model")
+        try FileSystem.write("{{ messages }}", to: "\(source)/chat_template.jinja")
+        try FileSystem.write("{}", to: "\(source)/added_tokens.json")
         try FileSystem.write("secret", to: "\(source)/other.txt")
         try StructuredPruner.prune(try ModelReference.open(source), plan: try SmallModel.plan(), to: output)
         #expect(try FileSystem.read("\(output)/tokenizer.model") == Array("tokens".utf8))
-        #expect(!FilePath.exists("\(output)/other.txt"))
+        #expect(try FileSystem.read("\(output)/chat_template.jinja") == Array("{{ messages }}".utf8))
+        #expect(FilePath.exists("\(output)/added_tokens.json") && !FilePath.exists("\(output)/other.txt"))
+    }
+
+    /// What we do not keep of config.json survives random pruning, but for what is no longer so.
+    @Test func otherKeysOfConfigStay() throws {
+        let config = SmallModel.config(), plan = try SmallModel.plan()
+        try SmallModel.write(config, to: source)
+        var json = try JSONValue.parse(contentsOf: "\(source)/config.json")
+        for (key, value) in [
+            ("pad_token_id", 0), ("pretraining_tp", 1), ("some_key", ["a": [1, 2]]), ("initializer_range", 0.01), ("use_cache", false),
+            ("dtype", "bfloat16"), ("rope_parameters", ["rope_theta": 10000.0, "rope_type": "default"]), ("transformers_version", "4.40.0"),
+        ] as [(String, JSONValue)] { json[key] = value }
+        try FileSystem.write(json.serialized(), to: "\(source)/config.json")
+        try StructuredPruner.prune(try ModelReference.open(source), plan: plan, to: output)
+        try check(config, plan: plan)
+        let found = try Checkpoint(directory: output).configuration
+        #expect(found["pad_token_id"] == 0 && found["some_key"] == ["a": [1, 2]] && found["transformers_version"] == "4.40.0")
+        #expect(found["initializer_range"] == 0.01 && found["use_cache"] == false && found["attention_dropout"]?.doubleValue == 0)
+        #expect(["pretraining_tp", "dtype", "rope_parameters"].allSatisfy { found[$0] == nil })
     }
 
     @Test func anExistingOutputIsRefusedUnlessReplaced() throws {

@@ -214,6 +214,7 @@ public enum EvaluationRun {
         }
         let adapter = try subject.adapter.map { try Adapter(directory: storage.local($0)) }
         try adapter?.validate(for: config)
+        try adapter?.require(plan: model.plan())
         let masks = try adapter.flatMap { try AdapterMask.masks(of: $0, config: config) }
         let tokenizer = try TrainingInputs.tokenizer(for: model, job.recipe)
         let perplexity = try settings.perplexity.map { given in

@@ -4,7 +4,8 @@ import LoRAMEngine
 /// What the ranks that compute ask of the coordinator. The same whether it is one of them or a process of its own.
 enum CoordinatorRequest: Codable {
     /// Opens the run directory for a phase of so many updates; the answer is the step to go on from, 0 for the start.
-    case open(phase: Recipe.Phase, resume: RunDirectory.Resume, stepCount: Int)
+    /// `base`: see `ModelReference.identity`.
+    case open(phase: Recipe.Phase, resume: RunDirectory.Resume, stepCount: Int, base: String)
     /// An update's row; `skipped`: why it changed nothing.
     case update(MetricsRow, skipped: String?)
     case evaluation(EvaluationRow)
@@ -16,13 +17,15 @@ enum CoordinatorRequest: Codable {
     case decide(WorkflowPhase, Workflow.Options)
     /// A phase of `run` is done.
     case complete(WorkflowPhase, Workflow.Options)
+    /// Draws the page about the run.
+    case report
     /// The ranks that compute have done their work.
     case end
 
     /// Who asks goes on at once otherwise.
     var isAnswered: Bool {
         switch self {
-        case .open, .begin, .commit, .decide, .complete: true
+        case .open, .begin, .commit, .decide, .complete, .report: true
         case .update, .evaluation, .end: false
         }
     }

@@ -26,7 +26,7 @@ struct DedicatedCoordinator {
             let request = try link.next(onIdle: report)
             if case .end = request { break }
             do {
-                if case .open(.train, _, _) = request, job.recipe.evaluation.fullModel != .never {
+                if case .open(.train, _, _, _) = request, job.recipe.evaluation.fullModel != .never {
                     recovery.use(try FullModelScoring(job.recipe, limits))
                 }
                 let answer = try recovery.whileFilesRest { try ledger.perform(request) }

@@ -8,6 +8,8 @@ final class RunLedger {
     private let pool: ThreadPool
     private var current: (directory: RunDirectory, progress: ProgressLine)?
     private let start = ContinuousClock.now
+    /// From the first change on.
+    private var lock: RunLock?
 
     init(_ recipe: Recipe, pool: ThreadPool) {
         self.recipe = recipe
@@ -20,8 +22,9 @@ final class RunLedger {
     /// - Throws: `RunError`, `RecipeError`, `CheckpointStateError`, `WorkflowError`, `FileError`.
     func perform(_ request: CoordinatorRequest) throws -> String {
         switch request {
-        case .open(let phase, let resume, let stepCount):
-            let directory = try RunDirectory(recipe.requiredOutput(), phase: phase, recipe: recipe, resume: resume)
+        case .open(let phase, let resume, let stepCount, let base):
+            try takeLock()
+            let directory = try RunDirectory(recipe.requiredOutput(), phase: phase, recipe: recipe, resume: resume, base: base)
             current = (directory, .forStandardError(phase: phase, stepCount: stepCount))
             return "\(directory.resumed?.manifest.step ?? 0)"
         case .update(let row, let skipped):
@@ -39,12 +42,21 @@ final class RunLedger {
             // No row up to the commit may be lost.
             try directory.metrics.sync()
             try directory.states.commit(
-                step: step, phase: directory.phase, position: position, fingerprint: recipe.fingerprint(of: directory.phase), records: records,
+                step: step, phase: directory.phase, position: position, fingerprint: directory.fingerprint, records: records,
                 keep: keep)
         case .decide(let phase, let options):
+            try takeLock()
             return try WorkflowPlanner(recipe, options, pool: pool).decide(phase).text
         case .complete(let phase, let options):
             try WorkflowPlanner(recipe, options, pool: pool).complete(phase)
+        case .report:
+            try directory.metrics.sync()
+            do {
+                try OutputFile.write(Array(ReportPage([RunRecord(directory.paths.run)]).html.utf8), to: directory.paths.report)
+            } catch {
+                // The results are there without it.
+                try message("note: no \(directory.paths.report): \(error)")
+            }
         case .end:
             break
         }
@@ -55,6 +67,10 @@ final class RunLedger {
     var directory: RunDirectory {
         guard let current else { preconditionFailure("no phase has been opened") }
         return current.directory
+    }
+
+    private func takeLock() throws {
+        if lock == nil { lock = try RunLock(recipe.requiredOutput()) }
     }
 
     private func message(_ text: String) throws {

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Maps a dataset's text: the file itself, or what it decompresses to, kept in a file without a name in the directory for temporary
-/// files (`TMPDIR`), which goes away with the process. So compressed datasets may be larger than memory as well.
+/// Maps a dataset's text: the file itself, or what it decompresses to, kept in a file without a name in `FileSystem.spillDirectory`, which
+/// goes away with the process, however that ends. So compressed datasets may be larger than memory as well.
 enum DatasetText {
     /// - Throws: `DatasetError.unreadable`; `FileError.cannotWrite` where there is no room.
     static func map(_ path: String) throws -> MappedFile {
@@ -9,16 +9,18 @@ enum DatasetText {
         let bytes = file.bytes.assumingMemoryBound(to: UInt8.self)
         guard let kind = Decompression.kind(bytes) else { return file }
         file.advise(.sequential)
-        let temporary = FileManager.default.temporaryDirectory.appendingPathComponent("loram-mpi-\(getpid())-\(UUID().uuidString)").path
-        defer { unlink(temporary) }
-        let output = try OutputFile(path: temporary)
+        let directory = FileSystem.spillDirectory, name = "\(directory) (text of \(path))"
+        let descriptor = try FileSystem.unnamedFile(in: directory)
+        // The mapping keeps the file.
+        defer { close(descriptor) }
         do {
-            try withExtendedLifetime(file) { try Decompression.run(kind, bytes) { try output.write($0) } }
+            try withExtendedLifetime(file) { try Decompression.run(kind, bytes) { try OutputFile.write($0, to: descriptor, path: name) } }
         } catch let damage as Decompression.Damage {
             throw DatasetError.unreadable(path: path, reason: damage.reason)
         }
-        try output.finish()
-        return try open(temporary)
+        // A file system may find out here only that there is no room.
+        guard fsync(descriptor) == 0 else { throw FileError.cannotWrite(path: name, call: "fsync", code: errno) }
+        return try open("/proc/self/fd/\(descriptor)")
     }
 
     /// The name without the ending that says how the file is compressed.

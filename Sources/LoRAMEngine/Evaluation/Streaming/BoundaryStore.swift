@@ -35,7 +35,7 @@ final class BoundaryStore {
         kept = try Arena(Self.layout(keptFloats))
         buffer = try Arena(Self.layout(counts[keptCount...].max() ?? 0))
         spilledByteCount = (total - keptFloats) * 4
-        descriptor = spilledByteCount > 0 ? try Self.unnamedFile(directory) : nil
+        descriptor = spilledByteCount > 0 ? try FileSystem.unnamedFile(in: directory) : nil
     }
 
     deinit { if let descriptor { close(descriptor) } }
@@ -44,16 +44,6 @@ final class BoundaryStore {
         var layout = ArenaLayout()
         _ = layout.reserve(count)
         return layout
-    }
-
-    /// Gone from the directory at once, and from the disk when it is closed, however this process ends.
-    private static func unnamedFile(_ directory: String) throws -> Int32 {
-        var path = Array("\(directory)/loram-activations-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&path)
-        guard descriptor >= 0 else { throw FileError.cannotWrite(path: directory, call: "mkstemp", code: errno) }
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        unlink(path)
-        return descriptor
     }
 
     /// A micro-batch's activations, to be changed in place and given back by `put`; valid until the next call.

@@ -4,9 +4,11 @@ public enum MaskedCopy {
     /// - Returns: weights that became zero.
     public static func write(_ model: ModelReference, masks: PruningMasks, to path: String, replacing: Bool = false) throws -> Int {
         let config = model.config
-        var layers: [Int] = []
-        for layer in 0..<config.layerCount where try masks.mask(.q, layer: layer) != nil { layers.append(layer) }
-        let pruned = layers.isEmpty ? 0..<0 : layers.first!..<layers.last! + 1
+        let layers = try (0..<config.layerCount).filter { layer in try LinearSite.inLayer.contains { try masks.mask($0, layer: layer) != nil } }
+        guard let first = layers.first, let last = layers.last else {
+            throw PruningError.badPlan(path: masks.path, item: "masks", expected: "one for every linear layer of the pruned layers", found: "none")
+        }
+        let pruned = first..<last + 1
         for layer in pruned {
             for site in LinearSite.inLayer where try masks.mask(site, layer: layer) == nil {
                 throw PruningError.badPlan(

@@ -49,7 +49,7 @@ public final class PruningMasks: Sendable {
 
     /// Opens a file of masks and checks every tensor against the model.
     ///
-    /// - Throws: `PruningError.badPlan` for another format or shape, `.otherModel`, `SafetensorsError`, `FileError`.
+    /// - Throws: `PruningError.badPlan` for another format or shape and for bits behind the last column, `.otherModel`, `SafetensorsError`, `FileError`.
     public init(path: String, config: LlamaConfig) throws {
         self.path = path
         file = try SafetensorsFile(path: path)
@@ -57,11 +57,12 @@ public final class PruningMasks: Sendable {
         guard label.sourceConfigHash == config.identityHash else {
             throw PruningError.otherModel(path: path, expected: config.identityHash, found: label.sourceConfigHash)
         }
-        var shapes: [String: [Int]] = [:]
+        var shapes: [String: [Int]] = [:], columns: [String: Int] = [:]
         for layer in 0..<config.layerCount {
             for site in LinearSite.inLayer {
                 let shape = site.shape(in: config, layer: layer)
                 shapes[Self.name(site, layer: layer)] = [shape.out, MaskBits.stride(shape.in)]
+                columns[Self.name(site, layer: layer)] = shape.in
             }
         }
         for tensor in file.tensors {
@@ -70,6 +71,18 @@ public final class PruningMasks: Sendable {
                     path: path, item: "mask \(tensor.name.prefix(120))", expected: shapes[tensor.name].map { "U8 of shape \($0)" } ?? "a linear layer's name",
                     found: "\(tensor.dtype.rawValue) of shape \(tensor.shape)")
             }
+            if let columns = columns[tensor.name] { try Self.requireNoPadding(file.tensor(tensor.name), columns: columns) }
+        }
+    }
+
+    /// That no bit behind the last column is set: it would count as a weight that is kept. Reads nothing where widths are multiples of 8.
+    private static func requireNoPadding(_ mask: TensorView, columns: Int) throws {
+        guard columns % 8 != 0 else { return }
+        let stride = MaskBits.stride(columns)
+        let row = mask.withBytes { bytes in (0..<mask.shape[0]).first { bytes[$0 * stride + stride - 1] >> UInt8(columns % 8) != 0 } }
+        if let row {
+            throw PruningError.badPlan(
+                path: mask.origin, item: "mask \(mask.name.prefix(120))", expected: "zero bits behind column \(columns - 1)", found: "others in row \(row)")
         }
     }
 

@@ -21,7 +21,8 @@ public final class SparseCheckpointWriter {
         let weights = try WeightLayout.names(config).map { TensorInfo(name: $0.name, dtype: try model.dtype($0.name, $0.shape), shape: $0.shape) }
         self.model = model
         writer = try CheckpointWriter(
-            path: path, tensors: weights, configuration: config.configJSON(), companionsFrom: model.directory, replacing: replacing)
+            path: path, tensors: weights, configuration: config.configJSON(from: model.configuration), companionsFrom: model.directory,
+            replacing: replacing)
         let sites = prunedLayers.flatMap { layer in LinearSite.inLayer.map { ($0, layer) } }
         masks = try SafetensorsWriter(
             path: writer.path(ofFile: PruningMasks.fileName),
@@ -76,6 +77,11 @@ public final class SparseCheckpointWriter {
 }
 
 extension ModelReference {
+    /// A checkpoint's config.json as it stands; nil for random weights.
+    public var configuration: JSONValue? {
+        if case .checkpoint(let checkpoint) = origin { checkpoint.configuration } else { nil }
+    }
+
     /// The type in which a weight is stored.
     ///
     /// - Throws: `CheckpointError`, also for a quantized weight.

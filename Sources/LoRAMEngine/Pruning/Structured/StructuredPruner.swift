@@ -23,7 +23,8 @@ public enum StructuredPruner {
             if case .checkpoint(let checkpoint) = model.origin { try checkpoint.locateWeight(name, shape: shape).info.dtype } else { source.dtype }
         }
         let writer = try CheckpointWriter(
-            path: path, tensors: tensors.map(\.info), configuration: pruned.configJSON(pruning: .init(method: plan.method, ratio: plan.ratio)),
+            path: path, tensors: tensors.map(\.info),
+            configuration: pruned.configJSON(pruning: .init(method: plan.method, ratio: plan.ratio), from: model.configuration),
             companionsFrom: model.directory, replacing: replacing)
         try writer.addFile(PruningPlan.fileName, Array(plan.serialized().utf8))
         if let scores { try LayerImportance.write(scores, firstLayer: plan.keepFirst, to: writer.path(ofFile: LayerImportance.fileName)) }

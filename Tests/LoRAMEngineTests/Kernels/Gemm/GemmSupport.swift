@@ -67,12 +67,13 @@ func roundedToBF16(_ value: Float) -> Float {
 
 /// A weight as a file may hold it: any element type, any first byte; `values` are what it decodes to.
 struct StoredWeight {
-    enum Kind: CaseIterable, Sendable { case f32, bf16, f16, nf4, nf4Double }
+    /// `nf4BF16`: NF4 of a weight that was bf16, to which its values are rounded.
+    enum Kind: CaseIterable, Sendable { case f32, bf16, f16, nf4, nf4Double, nf4BF16 }
 
     let rows: Int, columns: Int
     let values: [Float]
     private let element: loram_element, stride: Int, offset: Int
-    private var bytes: [UInt8], absmax: [UInt8] = [], nested: [UInt8] = [], nestedOffset: Float = 0
+    private var bytes: [UInt8], absmax: [UInt8] = [], nested: [UInt8] = [], nestedOffset: Float = 0, rounds: Int32 = 0
 
     init(_ kind: Kind, rows: Int, columns: Int, gap: Int, offset: Int, random: inout LinearCongruentialGenerator) {
         self.rows = rows
@@ -99,7 +100,7 @@ struct StoredWeight {
             let halves = dense.map(Float16.init)
             (element, values) = (LORAM_ELEMENT_F16, halves.map(Float.init))
             bytes = spread(halves)
-        case .nf4, .nf4Double:
+        case .nf4, .nf4Double, .nf4BF16:
             element = LORAM_ELEMENT_NF4
             let count = rows * columns, blocks = (count + 63) / 64
             var codes = [UInt8](repeating: 0xee, count: offset + (count + 1) / 2)
@@ -119,7 +120,8 @@ struct StoredWeight {
             Self.withScales(absmax, nested, mean, offset) { scales in
                 codes.withUnsafeBytes { _ = loram_nf4_dequantize("portable", $0.baseAddress! + offset, scales, count, 0, count, &decoded, LORAM_ELEMENT_F32) }
             }
-            (bytes, self.absmax, self.nested, nestedOffset, values) = (codes, absmax, nested, mean, decoded)
+            rounds = kind == .nf4BF16 ? 1 : 0
+            (bytes, self.absmax, self.nested, nestedOffset, values) = (codes, absmax, nested, mean, rounds == 1 ? decoded.map(roundedToBF16) : decoded)
         }
     }
 
@@ -128,7 +130,7 @@ struct StoredWeight {
             nested.withUnsafeBytes { nested in
                 var scales = loram_nf4_scales(
                     absmax: absmax.count > 0 ? absmax.baseAddress! + offset : nil, nested_absmax: nested.count > 0 ? nested.baseAddress! + offset : nil,
-                    nested_map: loram_nf4_dynamic_map(), nested_offset: nestedOffset)
+                    nested_map: loram_nf4_dynamic_map(), nested_offset: nestedOffset, rounds_bf16: 0)
                 body(&scales)
             }
         }
@@ -138,7 +140,9 @@ struct StoredWeight {
         var status = LORAM_OK
         Self.withScales(absmax, nested, nestedOffset, offset) { scales in
             bytes.withUnsafeBytes {
-                var weight = loram_weight(element: element, rows: rows, columns: columns, data: $0.baseAddress! + offset, row_stride: stride, scales: scales.pointee)
+                var scales = scales.pointee
+                scales.rounds_bf16 = rounds
+                var weight = loram_weight(element: element, rows: rows, columns: columns, data: $0.baseAddress! + offset, row_stride: stride, scales: scales)
                 status = body(&weight)
             }
         }

@@ -55,7 +55,7 @@ import Testing
                 let size = element == LORAM_ELEMENT_F32 ? 4 : 2, expected = try bytes(test[type])
                 withUnaligned(codes) { codes in
                     withUnaligned(absmax) { absmax in
-                        var scales = loram_nf4_scales(absmax: absmax, nested_absmax: nil, nested_map: nil, nested_offset: 0)
+                        var scales = loram_nf4_scales(absmax: absmax, nested_absmax: nil, nested_map: nil, nested_offset: 0, rounds_bf16: 0)
                         let got = unaligned(count * size) { #expect(loram_nf4_dequantize(name, codes, &scales, count, 0, count, $0, element) == 0) }
                         #expect(got == expected, "\(type) of \(title)")
                         // Parts of it, from and to the middle of bytes and blocks.
@@ -77,7 +77,7 @@ import Testing
             let got = withUnaligned(codes) { codes in
                 withUnaligned(absmax) { absmax in
                     withUnaligned(nested) { nested in
-                        var scales = loram_nf4_scales(absmax: absmax, nested_absmax: nested, nested_map: loram_nf4_dynamic_map(), nested_offset: offset)
+                        var scales = loram_nf4_scales(absmax: absmax, nested_absmax: nested, nested_map: loram_nf4_dynamic_map(), nested_offset: offset, rounds_bf16: 0)
                         return unaligned(2 * count) { #expect(loram_nf4_dequantize(name, codes, &scales, count, 0, count, $0, LORAM_ELEMENT_BF16) == 0) }
                     }
                 }
@@ -145,7 +145,7 @@ import Testing
         var codes: [UInt8] = [0], scale: Float = 0
         #expect(loram_nf4_quantize("unheard-of", [Float(1)], LORAM_ELEMENT_F32, 1, &codes, &scale) == -1)
         #expect(loram_nf4_quantize(nil, [Float(1)], LORAM_ELEMENT_NF4, 1, &codes, &scale) == -1)
-        var scales = loram_nf4_scales(absmax: nil, nested_absmax: nil, nested_map: nil, nested_offset: 0), value: Float = 0
+        var scales = loram_nf4_scales(absmax: nil, nested_absmax: nil, nested_map: nil, nested_offset: 0, rounds_bf16: 0), value: Float = 0
         #expect(loram_nf4_dequantize(nil, codes, &scales, 1, 1, 1, &value, LORAM_ELEMENT_F32) == -1)
         #expect(loram_nf4_dequantize(nil, codes, &scales, 1, -1, 1, &value, LORAM_ELEMENT_F32) == -1)
     }

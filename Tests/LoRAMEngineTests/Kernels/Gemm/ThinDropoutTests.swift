@@ -12,7 +12,7 @@ import Testing
 
     static let shapes = [
         Shape(tokens: 1, width: 1, rank: 1), Shape(tokens: 5, width: 63, rank: 3), Shape(tokens: 24, width: 130, rank: 8), Shape(tokens: 70, width: 259, rank: 16),
-        Shape(tokens: 131, width: 64, rank: 9), Shape(tokens: 3, width: 2100, rank: 2), Shape(tokens: 0, width: 9, rank: 2),
+        Shape(tokens: 131, width: 64, rank: 9), Shape(tokens: 3, width: 2100, rank: 2), Shape(tokens: 5, width: 70, rank: 600), Shape(tokens: 0, width: 9, rank: 2),
     ]
     static let threshold: UInt32 = 19661, key: UInt64 = 0x0123_4567_89ab_cdef
     static let scale: Float = 1 / (1 - 0.3)

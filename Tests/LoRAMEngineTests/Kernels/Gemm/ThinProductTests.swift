@@ -11,7 +11,7 @@ import Testing
 
     static let shapes = [
         Shape(tokens: 1, width: 1, rank: 1), Shape(tokens: 5, width: 17, rank: 3), Shape(tokens: 24, width: 130, rank: 8), Shape(tokens: 70, width: 259, rank: 16),
-        Shape(tokens: 131, width: 64, rank: 9), Shape(tokens: 3, width: 2100, rank: 2), Shape(tokens: 26, width: 40, rank: 64), Shape(tokens: 0, width: 9, rank: 2),
+        Shape(tokens: 131, width: 64, rank: 9), Shape(tokens: 3, width: 2100, rank: 2), Shape(tokens: 26, width: 40, rank: 64), Shape(tokens: 5, width: 70, rank: 600), Shape(tokens: 0, width: 9, rank: 2),
         Shape(tokens: 4, width: 0, rank: 2),
     ]
     static let tolerance = 5e-7
