@@ -56,9 +56,10 @@ import Testing
     /// Killed between its last commit and its result.
     @Test func trainingWaitsForTheAlignment() throws {
         expect(try CommandRun.run(["align"] + recipe()), 0)
+        let states = Set(try FileManager.default.contentsOfDirectory(atPath: "\(run.path)/checkpoints"))
         try FileManager.default.removeItem(atPath: "\(run.path)/aligned")
         expect(try CommandRun.run(["train", "--resume=auto"] + recipe()), 65, "align", "update 4")
-        #expect(try FileManager.default.contentsOfDirectory(atPath: "\(run.path)/checkpoints").sorted() == ["step-00000002", "step-00000004"])
+        #expect(Set(try FileManager.default.contentsOfDirectory(atPath: "\(run.path)/checkpoints")) == states && !states.isEmpty)
         expect(try CommandRun.run(["align", "--resume"] + recipe()), 0)
         expect(try CommandRun.run(["train", "--resume=auto"] + recipe()), 0, "\(run.path)/aligned")
     }

@@ -42,7 +42,7 @@ import Testing
                 ["train"]
                     + settings([
                         ("model", large.path), ("output", output.path), ("data.train", "[{path: \(large.project.tokens)}]"), ("data.length", "24"),
-                        ("batch.global", "2"), ("batch.micro", "1"), ("schedule.steps", "4"), ("parallel.replicas", "2"), ("parallel.threads", "1"),
+                        ("batch.global", "2"), ("batch.micro", "1"), ("schedule.steps", "16"), ("parallel.replicas", "2"), ("parallel.threads", "1"),
                         ("compute.weights", weights),
                     ] + plainNumbers), ranks: 2,
                 meanwhile: { job in

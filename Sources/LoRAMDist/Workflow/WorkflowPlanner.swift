@@ -88,6 +88,12 @@ struct WorkflowPlanner {
         let decision = try plan(phase, &record)
         if decision != .skip {
             if case .again = decision { try clear(phase) }
+            // Training begins: commits of what comes after it, and of what `run` began and is no longer asked to end, are void.
+            if [.align, .train].contains(phase), decision != .resume, decision != .adopt {
+                for other in WorkflowPhase.allCases where other.index > phase.index || (!phases.contains(other) && record.entries[other] != nil) {
+                    try removeCommits(of: other)
+                }
+            }
             try record.set(phase, try entry(phase, &record))
         }
         return decision
@@ -174,11 +180,15 @@ struct WorkflowPlanner {
     /// Removes what a phase left. Checkpoints and metrics go too: they belong to other settings.
     private func clear(_ phase: WorkflowPhase) throws {
         for path in phase.outputs(paths) where FilePath.exists(path) { try FileManager.default.removeItem(atPath: path) }
+        try removeCommits(of: phase)
+        if let training = Recipe.Phase(rawValue: phase.rawValue) { try MetricsFile(paths.metrics).cut(phase: training, beyond: -1) }
+    }
+
+    private func removeCommits(of phase: WorkflowPhase) throws {
         guard let training = Recipe.Phase(rawValue: phase.rawValue) else { return }
         for step in try paths.states.committedSteps() {
             let path = paths.states.committedPath(step: step)
             if try StateManifest(directory: path).phase == training { try FileManager.default.removeItem(atPath: path) }
         }
-        try MetricsFile(paths.metrics).cut(phase: training, beyond: -1)
     }
 }

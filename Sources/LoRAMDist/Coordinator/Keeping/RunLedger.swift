@@ -23,7 +23,8 @@ final class RunLedger {
     func perform(_ request: CoordinatorRequest) throws -> String {
         switch request {
         case .open(let phase, let resume, let stepCount, let base):
-            try takeLock()
+            // Where a commit must be, no directory is made to look for it.
+            if try resume != .required || FilePath.isDirectory(recipe.requiredOutput()) { try takeLock() }
             let directory = try RunDirectory(recipe.requiredOutput(), phase: phase, recipe: recipe, resume: resume, base: base)
             current = (directory, .forStandardError(phase: phase, stepCount: stepCount))
             return "\(directory.resumed?.manifest.step ?? 0)"
