@@ -41,14 +41,14 @@ def open_in_transformers(folder):
 
 
 def dequantized(weight):
-    """As bitsandbytes stores it, blocks of 64 across rows. Its own kernel for CPUs (0.50.2) reads widths that are no multiple of 64 wrongly."""
+    """As bitsandbytes stores it, blocks of 64 across rows, rounded to the type that the weight had. Its own kernel for CPUs (0.50.2) reads widths that are no multiple of 64 wrongly."""
     state, codes = weight.quant_state, weight.data.flatten()
     indices = torch.stack([codes >> 4, codes & 15], 1).flatten().long()
     absmax = state.absmax
     if state.nested:
         count = absmax.numel()
         absmax = state.state2.code[absmax.long()] * state.state2.absmax.repeat_interleave(state.state2.blocksize)[:count] + state.offset
-    return (state.code[indices] * absmax.repeat_interleave(64)[: indices.numel()]).view(state.shape).float()
+    return (state.code[indices] * absmax.repeat_interleave(64)[: indices.numel()]).view(state.shape).to(state.dtype).float()
 
 
 def ours(program, folder, records):
