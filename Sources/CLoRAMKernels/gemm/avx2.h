@@ -11,7 +11,7 @@
 #define LORAM_UNROLL _Pragma("clang loop unroll(full)")
 #define LORAM_INLINE static inline __attribute__((always_inline))
 
-enum { LORAM_256_ROWS = 6, LORAM_256_COLUMNS = 16 };
+enum { LORAM_256_ROWS = 6, LORAM_256_COLUMNS = 16, LORAM_256_NF4_TOKENS = 8, LORAM_256_NF4_BLOCKS = 32 };
 
 /// Lanes below count are set, for maskload and maskstore.
 LORAM_INLINE LORAM_AVX2 __m256i loram_mask8(long count) {
@@ -57,23 +57,35 @@ typedef struct loram_nf4_planes {
     __m256i plane[4];
 } loram_nf4_planes;
 
-/// Rounded values have nothing in their lower bytes, whose planes are then not made.
-LORAM_INLINE LORAM_AVX2 loram_nf4_planes loram_make_planes(const float *scale, const int rounded) {
+/// The sixteen values of an NF4 block by byte and quarter: out[i] has, as words of four, bytes 2 i of values 0 ... 3 and 4 ... 7, bytes 2 i + 1
+/// of both, and the same of the upper eight values. Rounded values have nothing in their lower bytes, out[0], which is then not made.
+LORAM_INLINE LORAM_AVX2 void loram_make_quarters(__m256i out[2], const float *scale, const int rounded) {
     const __m256i gather = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m256 factor = _mm256_broadcast_ss(scale);
-    loram_nf4_planes planes;
+    __m256 factor = _mm256_broadcast_ss(scale);
+    // Rounding below carries into a NaN's sign only where its lower bits are set; a scale that is NaN gives values that are.
+    if (rounded) factor = _mm256_blendv_ps(factor, _mm256_set1_ps(__builtin_nanf("")), _mm256_cmp_ps(factor, factor, _CMP_UNORD_Q));
     __m256i bytes[2];
     LORAM_UNROLL
     for (int i = 0; i < 2; i++) {
         // Quarters 0 and 2, and 1 and 3.
         __m256 levels = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(loram_nf4_codes + 4 * i)), _mm_loadu_ps(loram_nf4_codes + 8 + 4 * i), 1);
-        bytes[i] = _mm256_shuffle_epi8(_mm256_castps_si256(loram_maybe_round_256(_mm256_mul_ps(levels, factor), rounded)), gather);
+        __m256i bits = _mm256_castps_si256(_mm256_mul_ps(levels, factor));
+        if (rounded) bits = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1)));
+        bytes[i] = _mm256_shuffle_epi8(bits, gather);
     }
-    const __m256i low = _mm256_unpacklo_epi32(bytes[0], bytes[1]), high = _mm256_unpackhi_epi32(bytes[0], bytes[1]);
-    planes.plane[0] = _mm256_permute4x64_epi64(low, 0x88);
-    planes.plane[1] = _mm256_permute4x64_epi64(low, 0xdd);
-    planes.plane[2] = _mm256_permute4x64_epi64(high, 0x88);
-    planes.plane[3] = _mm256_permute4x64_epi64(high, 0xdd);
+    if (!rounded) out[0] = _mm256_unpacklo_epi32(bytes[0], bytes[1]);
+    out[1] = _mm256_unpackhi_epi32(bytes[0], bytes[1]);
+}
+
+LORAM_INLINE LORAM_AVX2 loram_nf4_planes loram_make_planes(const float *scale, const int rounded) {
+    loram_nf4_planes planes;
+    __m256i quarters[2];
+    loram_make_quarters(quarters, scale, rounded);
+    LORAM_UNROLL
+    for (int i = rounded; i < 2; i++) {
+        planes.plane[2 * i] = _mm256_permute4x64_epi64(quarters[i], 0x88);
+        planes.plane[2 * i + 1] = _mm256_permute4x64_epi64(quarters[i], 0xdd);
+    }
     return planes;
 }
 
@@ -97,10 +109,10 @@ LORAM_INLINE LORAM_AVX2 void loram_look_up(__m256 values[4], const loram_nf4_pla
 
 void loram_avx2_multiply(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);
 void loram_avx2_dot(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
-void loram_avx2_split(void *even, void *odd, const float *x, long count, long length);
-void loram_avx2_split_rounded(void *even, void *odd, const float *x, long count, long length);
-void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
-void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+void loram_avx2_arrange(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks);
+void loram_avx2_arrange_rounded(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks);
+void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
+void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
 void loram_avx2_sum_lanes(float *out, const float *lanes, long count);
 void loram_avx2_decode(const loram_weight *weight, long row, long column, long count, void *out);
 void loram_avx2_decode_rounded(const loram_weight *weight, long row, long column, long count, void *out);

@@ -63,9 +63,27 @@ LORAM_AVX2 void loram_avx2_project(float *lanes, const float *x, long x_stride, 
     dot_all(lanes, x, x_stride, tokens, a, a_stride, ranks, k, accumulate);
 }
 
+/// The sums of eight times sixteen lanes, the tree of one sum in each lane.
+LORAM_INLINE LORAM_AVX2 __m256 sum_eight(const float *lanes) {
+    __m256 four[4], two[2];
+    LORAM_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const float *from = lanes + 2 * i * LORAM_LANES;
+        __m256 first = _mm256_add_ps(_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)), second = _mm256_add_ps(_mm256_loadu_ps(from + 16), _mm256_loadu_ps(from + 24));
+        four[i] = _mm256_add_ps(_mm256_permute2f128_ps(first, second, 0x20), _mm256_permute2f128_ps(first, second, 0x31));
+    }
+    LORAM_UNROLL
+    for (int i = 0; i < 2; i++) two[i] = _mm256_add_ps(_mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0x44), _mm256_shuffle_ps(four[2 * i], four[2 * i + 1], 0xee));
+    __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two[0], two[1], 0x88), _mm256_shuffle_ps(two[0], two[1], 0xdd));
+    return _mm256_permutevar8x32_ps(one, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
 LORAM_AVX2 void loram_avx2_sum_lanes(float *out, const float *lanes, long count) {
-    for (long i = 0; i < count; i++, lanes += LORAM_LANES) {
-        __m256 eight = _mm256_add_ps(_mm256_loadu_ps(lanes), _mm256_loadu_ps(lanes + 8));
+    long i = 0;
+    for (; i + 8 <= count; i += 8) _mm256_storeu_ps(out + i, sum_eight(lanes + i * LORAM_LANES));
+    for (; i < count; i++) {
+        const float *from = lanes + i * LORAM_LANES;
+        __m256 eight = _mm256_add_ps(_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8));
         __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
         __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         out[i] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));

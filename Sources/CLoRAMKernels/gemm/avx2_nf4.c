@@ -1,117 +1,140 @@
 // Dot products of few tokens with rows of NF4 blocks in 256-bit FMA.
+//
+// A vector of weights is looked up and at once multiplied with up to eight tokens, whose sums fill half of the registers. The tables are made
+// before, for all blocks of the call: what that needs would not find room beside the sums. With fewer tokens, several rows take turns, so that
+// their sums do not wait for each other.
 #if defined(__x86_64__)
 #include "avx2.h"
-#include "avx2_dot.h"
-#include "few_tokens.h"
 
-LORAM_INLINE LORAM_AVX2 void split(float *even, float *odd, const float *x, long count, long length, const int rounded) {
-    for (long i = 0; i < length; i += 8) {
-        __m256 part[2];
-        LORAM_UNROLL
-        for (int j = 0; j < 2; j++) {
-            const long at = 2 * i + 8 * j;
-            part[j] = loram_maybe_round_256(_mm256_maskload_ps(x + loram_min(at, count), loram_mask8(count - at)), rounded);
+/// Elements of a block in the order of its vectors: even ones (the codes' upper nibbles), then odd ones; of each, for i = 0, 1 and j = 0, 1, the
+/// four of bytes 8 i + 4 j ... and the four of bytes 16 + 8 i + 4 j ...
+LORAM_INLINE LORAM_AVX2 void arrange_block(float *out, int tokens, const float *x, const int rounded) {
+    LORAM_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const float *from = x + 8 * i;
+        __m256 first = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 32), 1);
+        __m256 second = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + 4)), _mm_loadu_ps(from + 36), 1);
+        first = loram_maybe_round_256(first, rounded);
+        second = loram_maybe_round_256(second, rounded);
+        _mm256_store_ps(out + 8 * i * tokens, _mm256_shuffle_ps(first, second, 0x88));
+        _mm256_store_ps(out + 8 * (4 + i) * tokens, _mm256_shuffle_ps(first, second, 0xdd));
+    }
+}
+
+LORAM_INLINE LORAM_AVX2 void arrange(float *out, const float *x, long x_stride, int tokens, long first, long count, long blocks, const int rounded) {
+    for (int t = 0; t < tokens; t++)
+        for (long block = 0; block < blocks; block++) {
+            const float *from = x + t * x_stride;
+            const long at = first + LORAM_NF4_BLOCK * block;
+            float part[LORAM_NF4_BLOCK];
+            if (at < 0 || at + LORAM_NF4_BLOCK > count)
+                for (int i = 0; i < LORAM_NF4_BLOCK; i++) part[i] = at + i >= 0 && at + i < count ? from[at + i] : 0;
+            arrange_block(out + (LORAM_NF4_BLOCK * block * tokens + 8 * t), tokens, at < 0 || at + LORAM_NF4_BLOCK > count ? part : from + at, rounded);
         }
-        // Within each half of the vectors first; then the middle quarters change places.
-        __m256d evens = _mm256_castps_pd(_mm256_shuffle_ps(part[0], part[1], 0x88)), odds = _mm256_castps_pd(_mm256_shuffle_ps(part[0], part[1], 0xdd));
-        _mm256_storeu_ps(even + i, _mm256_castpd_ps(_mm256_permute4x64_pd(evens, 0xd8)));
-        _mm256_storeu_ps(odd + i, _mm256_castpd_ps(_mm256_permute4x64_pd(odds, 0xd8)));
+}
+
+LORAM_AVX2 void loram_avx2_arrange(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks) { arrange(out, x, x_stride, tokens, first, count, blocks, 0); }
+LORAM_AVX2 void loram_avx2_arrange_rounded(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks) { arrange(out, x, x_stride, tokens, first, count, blocks, 1); }
+
+enum { ROWS = 4, TOKENS = LORAM_256_NF4_TOKENS, BLOCKS = LORAM_256_NF4_BLOCKS };
+
+/// The values of a block, byte by byte: plane[b] has byte b of all sixteen.
+typedef struct table {
+    __m128i plane[4];
+} table;
+
+/// Of rounded values only the upper planes are made.
+LORAM_INLINE LORAM_AVX2 void make_tables(table *tables, const float *scales, long blocks, const int rounded) {
+    for (long block = 0; block < blocks; block++) {
+        __m256i quarters[2];
+        loram_make_quarters(quarters, scales + block, rounded);
+        LORAM_UNROLL
+        for (int i = rounded; i < 2; i++) _mm256_storeu_si256((__m256i *)&tables[block].plane[2 * i], _mm256_permute4x64_epi64(quarters[i], 0xd8));
     }
 }
 
-LORAM_AVX2 void loram_avx2_split(void *even, void *odd, const float *x, long count, long length) { split(even, odd, x, count, length, 0); }
-LORAM_AVX2 void loram_avx2_split_rounded(void *even, void *odd, const float *x, long count, long length) { split(even, odd, x, count, length, 1); }
-
-/// Values of the block's 32 upper or lower nibbles, whose bytes were put in order for it by `ordered`.
-LORAM_INLINE LORAM_AVX2 void decode_half(__m256 values[4], const loram_nf4_planes *planes, __m256i bytes, const int lower, const int rounded) {
-    loram_look_up(values, planes, _mm256_and_si256(lower ? bytes : _mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0x0f)), rounded);
+LORAM_INLINE LORAM_AVX2 __m256i look_up(const table *from, int byte, __m256i codes) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(&from->plane[byte])), codes);
 }
 
-/// A block's codes such that looking them up puts them back in order.
-LORAM_INLINE LORAM_AVX2 __m256i ordered(const uint8_t *codes) {
-    return _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)codes), _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-}
+/// Compilers that see the same memory read again keep it in registers, which the sums need.
+#define READ_AGAIN(POINTER) __asm__ volatile("" : "+r"(POINTER))
 
-// --- Up to four tokens: decoded values never leave the registers ------------------------------------------------------------------
-
-enum { TOKENS = 4 };
-
-/// sum[token][half] += the products of 32 values with each token's plane.
-LORAM_INLINE LORAM_AVX2 void add_products(const int tokens, __m256 sum[TOKENS][2], const int half, const __m256 values[4], const float *x, long x_stride) {
+/// sum[tokens] += the products of one block; tokens and rounded are constants at every call.
+LORAM_INLINE LORAM_AVX2 void add_block(__m256 *sum, const int tokens, const int rounded, const uint8_t *codes, const table *values, const float *x) {
+    READ_AGAIN(x);
     LORAM_UNROLL
-    for (int i = 0; i < 4; i++)
+    for (int half = 0; half < 2; half++) {
+        READ_AGAIN(codes);
+        READ_AGAIN(values);
+        const __m256i bytes = _mm256_loadu_si256((const __m256i *)codes);
+        const __m256i nibbles = _mm256_and_si256(half ? bytes : _mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0x0f));
+        const __m256i second = look_up(values, 2, nibbles), first = look_up(values, 3, nibbles);
+        __m256i low[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        if (!rounded) {
+            const __m256i fourth = look_up(values, 0, nibbles), third = look_up(values, 1, nibbles);
+            low[0] = _mm256_unpacklo_epi8(fourth, third);
+            low[1] = _mm256_unpackhi_epi8(fourth, third);
+        }
         LORAM_UNROLL
-        for (int t = 0; t < tokens; t++) sum[t][half] = _mm256_fmadd_ps(values[i], _mm256_loadu_ps(x + t * x_stride + 8 * i), sum[t][half]);
-}
-
-/// lanes[tokens, LORAM_LANES] (=|+=) one row times all tokens; tokens and rounded are constants at every call. Upper and lower nibbles have
-/// sums of their own, which with few tokens would wait for each other.
-LORAM_INLINE LORAM_AVX2 void dot(const int tokens, const int rounded, float *lanes, const loram_nf4_rows *job, int row, long x_stride, int accumulate) {
-    __m256 sum[TOKENS][2];
-    LORAM_UNROLL
-    for (int t = 0; t < tokens; t++)
-        LORAM_UNROLL
-        for (int h = 0; h < 2; h++) sum[t][h] = accumulate ? _mm256_loadu_ps(lanes + t * LORAM_LANES + 8 * h) : _mm256_setzero_ps();
-    const uint8_t *codes = job->row[row].codes;
-    const float *upper = (const float *)job->row[row].upper, *lower = (const float *)job->row[row].lower;
-    for (long block = 0; block < job->blocks; block++, codes += 32, upper += 32, lower += 32) {
-        _mm_prefetch((const char *)codes + job->ahead, _MM_HINT_T0);
-        const loram_nf4_planes planes = loram_make_planes(job->row[row].scales + block, rounded);
-        const __m256i bytes = ordered(codes);
-        __m256 values[4];
-        decode_half(values, &planes, bytes, 0, rounded);
-        add_products(tokens, sum, 0, values, upper, x_stride);
-        decode_half(values, &planes, bytes, 1, rounded);
-        add_products(tokens, sum, 1, values, lower, x_stride);
-    }
-    LORAM_UNROLL
-    for (int t = 0; t < tokens; t++)
-        LORAM_UNROLL
-        for (int h = 0; h < 2; h++) _mm256_storeu_ps(lanes + t * LORAM_LANES + 8 * h, sum[t][h]);
-}
-
-typedef void (*dot_function)(float *, const loram_nf4_rows *, int, long, int);
-#define DOT(TOKENS, ROUNDED) static LORAM_AVX2 void dot##TOKENS##_##ROUNDED(float *lanes, const loram_nf4_rows *job, int row, long xs, int acc) { dot(TOKENS, ROUNDED, lanes, job, row, xs, acc); }
-DOT(1, 0) DOT(2, 0) DOT(3, 0) DOT(4, 0) DOT(1, 1) DOT(2, 1) DOT(3, 1) DOT(4, 1)
-static const dot_function dots[2][TOKENS] = {{dot1_0, dot2_0, dot3_0, dot4_0}, {dot1_1, dot2_1, dot3_1, dot4_1}};
-
-// --- More tokens: a few rows are decoded into the first-level cache ---------------------------------------------------------------
-
-enum { MOST_BLOCKS = LORAM_FEW_NF4_X_BYTES / (4 * LORAM_NF4_BLOCK * (TOKENS + 1)) + 1, HALF = LORAM_NF4_BLOCK / 2 };
-
-/// The same sums in the same order.
-LORAM_INLINE LORAM_AVX2 void dot_decoded(const int rounded, float *lanes, const loram_nf4_rows *job, int count, long x_stride, int tokens, int accumulate) {
-    float decoded[LORAM_DOT_MAX_ROWS][2][MOST_BLOCKS * HALF];
-    for (int r = 0; r < count; r++)
-        for (long block = 0; block < job->blocks; block++) {
-            const uint8_t *codes = job->row[r].codes + 32 * block;
-            _mm_prefetch((const char *)codes + job->ahead, _MM_HINT_T0);
-            const loram_nf4_planes planes = loram_make_planes(job->row[r].scales + block, rounded);
-            const __m256i bytes = ordered(codes);
+        for (int i = 0; i < 2; i++) {
+            const __m256i high = i ? _mm256_unpackhi_epi8(second, first) : _mm256_unpacklo_epi8(second, first);
             LORAM_UNROLL
-            for (int half = 0; half < 2; half++) {
-                __m256 values[4];
-                decode_half(values, &planes, bytes, half, rounded);
+            for (int j = 0; j < 2; j++) {
+                const __m256 weights = _mm256_castsi256_ps(j ? _mm256_unpackhi_epi16(low[i], high) : _mm256_unpacklo_epi16(low[i], high));
                 LORAM_UNROLL
-                for (int i = 0; i < 4; i++) _mm256_storeu_ps(decoded[r][half] + block * HALF + 8 * i, values[i]);
+                for (int t = 0; t < tokens; t++) sum[t] = _mm256_fmadd_ps(weights, _mm256_load_ps(x + ((4 * half + 2 * i + j) * tokens + t) * 8), sum[t]);
             }
         }
-    const int together = job->shared ? count : 1;
-    for (int r = 0; r < count; r += together)
-        for (int half = 0; half < 2; half++)
-            loram_dot_256(lanes + r * tokens * LORAM_LANES + 8 * half, decoded[r][half], 2 * MOST_BLOCKS * HALF, together, half ? job->row[r].lower : job->row[r].upper, x_stride, tokens, job->blocks * HALF, accumulate);
+    }
 }
 
-static LORAM_AVX2 void dot_many(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate) { dot_decoded(0, lanes, rows, count, x_stride, tokens, accumulate); }
-static LORAM_AVX2 void dot_many_rounded(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate) { dot_decoded(1, lanes, rows, count, x_stride, tokens, accumulate); }
-
-void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate) {
-    if (tokens > TOKENS) dot_many(lanes, rows, count, x_stride, tokens, accumulate);
-    else for (int r = 0; r < count; r++) dots[0][tokens - 1](lanes + r * tokens * LORAM_LANES, rows, r, x_stride, accumulate);
+/// lanes[rows, tokens, LORAM_LANES] (=|+=) rows times tokens; rows, tokens and rounded are constants at every call. Of a sum's lanes eight are
+/// used.
+LORAM_INLINE LORAM_AVX2 void dot(const int rows, const int tokens, const int rounded, float *lanes, const loram_nf4_rows *job, const float *x, int accumulate) {
+    table tables[ROWS][BLOCKS];
+    __m256 sum[ROWS][TOKENS];
+    LORAM_UNROLL
+    for (int r = 0; r < rows; r++) {
+        make_tables(tables[r], job->row[r].scales, job->blocks, rounded);
+        LORAM_UNROLL
+        for (int t = 0; t < tokens; t++) sum[r][t] = accumulate ? _mm256_loadu_ps(lanes + (r * tokens + t) * LORAM_LANES) : _mm256_setzero_ps();
+    }
+    for (long block = 0; block < job->blocks; block++, x += LORAM_NF4_BLOCK * tokens) {
+        LORAM_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const uint8_t *codes = job->row[r].codes + 32 * block;
+            _mm_prefetch((const char *)codes + job->ahead, _MM_HINT_T0);
+            add_block(sum[r], tokens, rounded, codes, &tables[r][block], x);
+        }
+    }
+    LORAM_UNROLL
+    for (int r = 0; r < rows; r++)
+        LORAM_UNROLL
+        for (int t = 0; t < tokens; t++) {
+            float *out = lanes + (r * tokens + t) * LORAM_LANES;
+            _mm256_storeu_ps(out, sum[r][t]);
+            if (!accumulate) _mm256_storeu_ps(out + 8, _mm256_setzero_ps());
+        }
 }
 
-void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate) {
-    if (tokens > TOKENS) dot_many_rounded(lanes, rows, count, x_stride, tokens, accumulate);
-    else for (int r = 0; r < count; r++) dots[1][tokens - 1](lanes + r * tokens * LORAM_LANES, rows, r, x_stride, accumulate);
+typedef void (*dot_function)(float *, const loram_nf4_rows *, const float *, int);
+#define DOT(ROWS, TOKENS, ROUNDED)                                                                                                            \
+    static LORAM_AVX2 void dot##ROWS##x##TOKENS##_##ROUNDED(float *lanes, const loram_nf4_rows *job, const float *x, int acc) { dot(ROWS, TOKENS, ROUNDED, lanes, job, x, acc); }
+#define ONES(ROUNDED) DOT(1, 1, ROUNDED) DOT(1, 2, ROUNDED) DOT(1, 3, ROUNDED) DOT(1, 4, ROUNDED) DOT(1, 5, ROUNDED) DOT(1, 6, ROUNDED) DOT(1, 7, ROUNDED) DOT(1, 8, ROUNDED)
+ONES(0) ONES(1)
+#define SEVERAL(ROUNDED) DOT(4, 1, ROUNDED) DOT(2, 2, ROUNDED) DOT(2, 3, ROUNDED) DOT(2, 4, ROUNDED) DOT(2, 5, ROUNDED)
+SEVERAL(0) SEVERAL(1) DOT(2, 6, 1)
+#define ALL_ONES(R) {dot1x1_##R, dot1x2_##R, dot1x3_##R, dot1x4_##R, dot1x5_##R, dot1x6_##R, dot1x7_##R, dot1x8_##R}
+static const dot_function one[2][TOKENS] = {ALL_ONES(0), ALL_ONES(1)};
+/// As many rows as the engines' nf4_rows say (avx2.c).
+static const dot_function several[2][TOKENS] = {{dot4x1_0, dot2x2_0, dot2x3_0, dot2x4_0, dot2x5_0}, {dot4x1_1, dot2x2_1, dot2x3_1, dot2x4_1, dot2x5_1, dot2x6_1}};
+
+LORAM_AVX2 void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) {
+    (count == 1 ? one : several)[0][tokens - 1](lanes, rows, x, accumulate);
+}
+
+LORAM_AVX2 void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) {
+    (count == 1 ? one : several)[1][tokens - 1](lanes, rows, x, accumulate);
 }
 #endif

@@ -52,7 +52,7 @@ static LORAM_AVX512BF16 double peak_bf16(loram_compute compute, long rounds) {
         .tile_rows = LORAM_512_ROWS, .tile_columns = LORAM_512_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 128, .strip = 1, .task_rows = 512, .task_columns = 128,                    \
         .multiply = loram_avx512_multiply, .pack_rows = loram_avx512_pack_rows##SUFFIX, .pack_columns = loram_avx512_pack_columns##SUFFIX,     \
         .decode = loram_avx512_decode##SUFFIX, .decode_bf16 = loram_avx512_decode_rounded, .transpose = loram_avx512_transpose, .interleave = loram_avx512_interleave,                     \
-        .convert = loram_avx512_convert##SUFFIX, .dot = loram_avx512_dot, .split = loram_avx512_split##SUFFIX, .dot_nf4 = loram_avx512_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx512_dot_nf4_rounded, .nf4_rows = {4, 4, 4, 4, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, .sum_lanes = loram_avx512_sum_lanes                                                                       \
+        .convert = loram_avx512_convert##SUFFIX, .dot = loram_avx512_dot, .arrange = loram_avx512_arrange##SUFFIX, .dot_nf4 = loram_avx512_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx512_dot_nf4_rounded, .nf4_tokens = LORAM_SMALL_TOKENS, .nf4_blocks = LORAM_512_NF4_BLOCKS, .nf4_rows = {4, 4, 4, 4, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, .sum_lanes = loram_avx512_sum_lanes                                                                       \
     }
 #define THIN {.tokens = 3, .ranks = 8, .project = loram_avx512_project, .outer = loram_avx512_outer}
 
@@ -74,7 +74,7 @@ const loram_kernels loram_kernels_avx512bf16 = {
                {.tile_rows = LORAM_512_ROWS, .tile_columns = LORAM_512_COLUMNS, .group = 2, .element_bytes = 2, .depth = 1024, .width = 128, .strip = 1, .task_rows = 512, .task_columns = 128,
                 .multiply = loram_avx512bf16_multiply, .pack_rows = loram_avx512bf16_pack_rows, .pack_columns = loram_avx512bf16_pack_columns,
                 .decode = loram_avx512bf16_decode, .decode_bf16 = loram_avx512bf16_decode, .transpose = loram_avx512bf16_transpose, .interleave = loram_avx512bf16_interleave,
-                .convert = loram_avx512bf16_convert, .dot = loram_avx512bf16_dot, .split = loram_avx512bf16_split, .dot_nf4 = loram_avx512bf16_dot_nf4, .dot_nf4_bf16 = loram_avx512bf16_dot_nf4, .nf4_rows = {4, 4, 4, 4, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, .sum_lanes = loram_avx512_sum_lanes}},
+                .convert = loram_avx512bf16_convert, .dot = loram_avx512bf16_dot, .arrange = loram_avx512bf16_arrange, .dot_nf4 = loram_avx512bf16_dot_nf4, .dot_nf4_bf16 = loram_avx512bf16_dot_nf4, .nf4_tokens = LORAM_SMALL_TOKENS, .nf4_blocks = LORAM_512_NF4_BLOCKS, .nf4_rows = {4, 4, 4, 4, 4, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, .sum_lanes = loram_avx512_sum_lanes}},
     .thin = THIN,
     .scales = loram_avx512_scales,
     .quantize_blocks = loram_avx512_quantize_blocks,

@@ -15,6 +15,7 @@
 
 enum {
     LORAM_512_ROWS = 14,
+    LORAM_512_NF4_BLOCKS = 96,
     LORAM_512_COLUMNS = 32,
     /// Groups that a tile prefetches ahead: A comes from the third-level cache, B from the second. The hardware's own prefetchers alone
     /// leave 15 % of the peak.
@@ -73,6 +74,12 @@ LORAM_INLINE LORAM_AVX512 __m512 loram_sum16(__m512 v[16]) {
     // d, per lane of v[0], v[8], v[4], v[12]: offsets 0, 2, 1, 3.
     const __m512i order = _mm512_set_epi32(15, 13, 14, 12, 7, 5, 6, 4, 11, 9, 10, 8, 3, 1, 2, 0);
     return _mm512_permutexvar_ps(order, d);
+}
+
+/// x[at ..< at + 16], zero outside 0 ..< count.
+LORAM_INLINE LORAM_AVX512 __m512 loram_load_within(const float *x, long at, long count) {
+    const __mmask16 mask = (__mmask16)(loram_mask16(count - at) & ~loram_mask16(-at));
+    return mask ? _mm512_maskz_loadu_ps(mask, x + at) : _mm512_setzero_ps();
 }
 
 /// f32 rounded to the nearest bf16 value, ties to even, kept as f32; NaN stays NaN.

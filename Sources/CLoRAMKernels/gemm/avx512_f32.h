@@ -6,10 +6,10 @@
 
 void loram_avx512_multiply(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);
 void loram_avx512_dot(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
-void loram_avx512_split(void *even, void *odd, const float *x, long count, long length);
-void loram_avx512_split_rounded(void *even, void *odd, const float *x, long count, long length);
-void loram_avx512_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
-void loram_avx512_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+void loram_avx512_arrange(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks);
+void loram_avx512_arrange_rounded(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks);
+void loram_avx512_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
+void loram_avx512_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
 void loram_avx512_sum_lanes(float *out, const float *lanes, long count);
 void loram_avx512_decode(const loram_weight *weight, long row, long column, long count, void *out);
 void loram_avx512_decode_rounded(const loram_weight *weight, long row, long column, long count, void *out);

@@ -6,8 +6,8 @@
 
 void loram_avx512bf16_multiply(long groups, const void *a, const void *b, float *c, long c_stride, int rows, int columns, int accumulate);
 void loram_avx512bf16_dot(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
-void loram_avx512bf16_split(void *even, void *odd, const float *x, long count, long length);
-void loram_avx512bf16_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+void loram_avx512bf16_arrange(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks);
+void loram_avx512bf16_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
 void loram_avx512bf16_decode(const loram_weight *weight, long row, long column, long count, void *out);
 void loram_avx512bf16_pack_rows(void *panel, const float *a, long a_stride, int rows, long k, float scale);
 void loram_avx512bf16_pack_columns(void *panel, const float *a, long a_stride, int rows, long k);

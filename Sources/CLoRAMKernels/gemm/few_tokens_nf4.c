@@ -1,84 +1,82 @@
-// The few-token product with NF4 weights: blocks are decoded in registers and multiplied with all tokens at once.
+// The few-token product with NF4 weights: blocks are looked up in registers and multiplied with several tokens at once.
+//
+// A row of W may start anywhere in a block. Rows that start at the same place of one, `period` rows apart, make up a task, for which x is laid
+// out block by block, with zeros where a block holds elements of other rows: so what the kernels read is always aligned. Where all rows start
+// alike, the tasks share it.
 #include "few_tokens.h"
 
-long loram_few_direct_rows(const loram_few *r) {
+void loram_few_plan_direct(loram_few *r, int workers) {
+    enum { TASKS_PER_WORKER = 8 };
     const loram_matrix_product *p = r->product;
-    if (!r->engine->dot_nf4 || p->b.element != LORAM_ELEMENT_NF4 || p->k == 0) return 0;
-    // The first block of a row, row * k / 64, is followed by r->blocks - 1 more.
-    long first = p->n * p->k / LORAM_NF4_BLOCK - r->blocks;
-    return first < 0 ? 0 : loram_min(p->n, ((first + 1) * LORAM_NF4_BLOCK - 1) / p->k + 1);
+    // A short last block is not read as a whole.
+    r->direct_rows = p->n * p->k / LORAM_NF4_BLOCK * LORAM_NF4_BLOCK / p->k;
+    r->period = LORAM_NF4_BLOCK;
+    while (r->period > 1 && p->k * (r->period / 2) % LORAM_NF4_BLOCK == 0) r->period /= 2;
+    const long rows = loram_ceil(r->direct_rows, r->period), wanted = loram_ceil((long)workers * TASKS_PER_WORKER, r->period);
+    r->task_rows = loram_round_up(loram_ceil(rows, wanted), LORAM_DOT_MAX_ROWS);
+    r->task_rows = loram_min(r->task_rows < LORAM_FEW_NF4_LEAST_ROWS ? LORAM_FEW_NF4_LEAST_ROWS : r->task_rows, LORAM_FEW_NF4_MOST_ROWS);
+    r->direct_tasks = loram_ceil(rows, r->task_rows) * r->period;
 }
 
-void loram_few_split(const loram_few *r, long token) {
+/// Elements from one chunk of x to the next.
+static long chunk_elements(const loram_few *r) { return r->chunk_blocks * LORAM_NF4_BLOCK * r->nf4_tokens; }
+
+static long chunks_of(const loram_few *r) { return loram_ceil(loram_row_blocks(r->product->k), r->chunk_blocks); }
+
+long loram_few_shared_chunks(const loram_few *r) { return r->direct_rows > 0 && r->period == 1 ? loram_ceil(r->product->m, r->nf4_tokens) * chunks_of(r) : 0; }
+
+/// Lays out chunk `chunk` of tokens from `token` on for rows that start `offset` elements after a block does.
+static void arrange(const loram_few *r, char *out, long token, long chunk, long offset) {
     const loram_matrix_product *p = r->product;
-    long size = r->engine->element_bytes, length = loram_plane_length(r), margin = LORAM_PLANE_MARGIN;
-    char *even = r->planes + 2 * token * length * size, *odd = even + length * size;
-    memset(even, 0, (size_t)(margin * size));
-    memset(odd, 0, (size_t)(margin * size));
-    r->engine->split(even + margin * size, odd + margin * size, p->a + token * p->a_stride, p->k, (r->blocks + 1) * (LORAM_NF4_BLOCK / 2));
+    const long block = chunk * r->chunk_blocks, blocks = loram_ceil(offset + p->k, LORAM_NF4_BLOCK) - block;
+    r->engine->arrange(out, p->a + token * p->a_stride, p->a_stride, (int)loram_min(r->nf4_tokens, p->m - token), block * LORAM_NF4_BLOCK - offset, p->k, loram_min(r->chunk_blocks, blocks));
 }
 
-/// Planes of token 0 for a row that starts `offset` elements after a block does.
-static inline void place(const loram_few *r, long offset, const void **upper, const void **lower) {
-    long size = r->engine->element_bytes, length = loram_plane_length(r);
-    const char *even = r->planes + size * LORAM_PLANE_MARGIN, *odd = even + size * length;
-    // Element 2 i of the block is x[2 i - offset].
-    *upper = offset % 2 ? odd - size * ((offset + 1) / 2) : even - size * (offset / 2);
-    *lower = offset % 2 ? even - size * ((offset - 1) / 2) : odd - size * (offset / 2);
-}
+static char *shared_chunk(const loram_few *r, long index) { return r->arranged + index * chunk_elements(r) * r->engine->element_bytes; }
 
-/// Where the rows of a task begin.
-typedef struct row_start {
-    const uint8_t *codes;
-    const float *scales;
-    const char *upper, *lower;
-} row_start;
+void loram_few_arrange_shared(const loram_few *r, long index) { arrange(r, shared_chunk(r, index), index / chunks_of(r) * r->nf4_tokens, index % chunks_of(r), 0); }
 
-static void find_rows(const loram_few *r, const loram_few_scratch *scratch, long row, long end, row_start starts[LORAM_FEW_TASK_ROWS]) {
-    const long k = r->product->k, first_block = row * k / LORAM_NF4_BLOCK;
-    for (long i = row; i < end; i++) {
-        row_start *start = starts + (i - row);
-        const void *upper, *lower;
-        place(r, i * k % LORAM_NF4_BLOCK, &upper, &lower);
-        *start = (row_start){(const uint8_t *)r->product->b.data + 32 * (i * k / LORAM_NF4_BLOCK), scratch->scales + (i * k / LORAM_NF4_BLOCK - first_block), upper, lower};
-    }
-}
-
-void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long row, long end) {
+void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long index) {
     const loram_matrix_product *p = r->product;
-    const int together = r->engine->nf4_rows[p->m - 1];
-    void (*const dot)(float *, const loram_nf4_rows *, int, long, int, int) = p->b.scales.rounds_bf16 ? r->engine->dot_nf4_bf16 : r->engine->dot_nf4;
-    const long plane_bytes = r->engine->element_bytes * (LORAM_NF4_BLOCK / 2), token_stride = 2 * loram_plane_length(r), first_block = row * p->k / LORAM_NF4_BLOCK;
-    r->kernels->scales(&p->b.scales, first_block, (end - 1) * p->k / LORAM_NF4_BLOCK + r->blocks - first_block, scratch->scales);
-    row_start starts[LORAM_FEW_TASK_ROWS];
-    find_rows(r, scratch, row, end, starts);
-    loram_nf4_rows rows = {.shared = p->k % LORAM_NF4_BLOCK == 0};
-    for (long block = 0; block < r->blocks; block += r->chunk_blocks) {
-        rows.blocks = loram_min(r->chunk_blocks, r->blocks - block);
-        const int more = block + r->chunk_blocks < r->blocks;
-        for (long group = row; group < end;) {
-            int count = end - group >= together ? together : 1;
-            // What is fetched meanwhile: a few rows further on in the chunk, after its last row in the next chunk of the same rows, and
-            // after that in the first chunk of the next task's.
-            long ahead = together > 1 ? 2 * together : 4;
-            int wraps = group + ahead >= end;
-            if (wraps && more) ahead += row - end;
-            rows.ahead = ahead * p->k / 2 + (wraps ? 32 * (more ? r->chunk_blocks : -block) : 0);
-            for (int i = 0; i < count; i++) {
-                const row_start *start = starts + (group + i - row);
-                rows.row[i].codes = start->codes + 32 * block;
-                rows.row[i].scales = start->scales + block;
-                rows.row[i].upper = start->upper + plane_bytes * block;
-                rows.row[i].lower = start->lower + plane_bytes * block;
+    const loram_engine *engine = r->engine;
+    void (*const dot)(float *, const loram_nf4_rows *, int, const void *, int, int) = p->b.scales.rounds_bf16 ? engine->dot_nf4_bf16 : engine->dot_nf4;
+    const long first = index % r->period + index / r->period * r->task_rows * r->period;
+    if (first >= r->direct_rows) return;
+    const long count = loram_min(r->task_rows, loram_ceil(r->direct_rows - first, r->period));
+    // Where the first row starts, and blocks of each row and from one to the next.
+    const long start = first * p->k / LORAM_NF4_BLOCK, offset = first * p->k % LORAM_NF4_BLOCK;
+    const long blocks = loram_ceil(offset + p->k, LORAM_NF4_BLOCK), step = r->period * p->k / LORAM_NF4_BLOCK;
+    const uint8_t *codes = (const uint8_t *)p->b.data + 32 * start;
+    for (long i = 0; i < count; i++) r->kernels->scales(&p->b.scales, start + i * step, blocks, scratch->scales + i * blocks);
+
+    for (long token = 0; token < p->m; token += r->nf4_tokens) {
+        const int tokens = (int)loram_min(r->nf4_tokens, p->m - token), together = engine->nf4_rows[tokens - 1];
+        for (long block = 0; block < blocks; block += r->chunk_blocks) {
+            loram_nf4_rows rows = {.blocks = loram_min(r->chunk_blocks, blocks - block)};
+            const long chunk = block / r->chunk_blocks;
+            const char *x = r->period == 1 ? shared_chunk(r, token / r->nf4_tokens * chunks_of(r) + chunk) : scratch->arranged;
+            if (r->period > 1) arrange(r, scratch->arranged, token, chunk, offset);
+            const int more = block + r->chunk_blocks < blocks;
+            for (long row = 0; row < count;) {
+                const int taken = count - row >= together ? together : 1;
+                // What is fetched meanwhile: a few rows further on in the chunk, after its last row in the next chunk of the same rows, and
+                // after that in the first chunk of the next task's.
+                long ahead = together > 1 ? 2 * together : 4;
+                const int wraps = row + ahead >= count;
+                if (wraps && more) ahead -= count;
+                rows.ahead = 32 * (ahead * step + (wraps ? more ? r->chunk_blocks : -block : 0));
+                for (int i = 0; i < taken; i++) {
+                    rows.row[i].codes = codes + 32 * ((row + i) * step + block);
+                    rows.row[i].scales = scratch->scales + (row + i) * blocks + block;
+                }
+                dot(scratch->lanes + row * tokens * LORAM_LANES, &rows, taken, x, tokens, block > 0);
+                row += taken;
             }
-            dot(scratch->lanes + (group - row) * p->m * LORAM_LANES, &rows, count, token_stride, (int)p->m, block > 0);
-            group += count;
         }
-    }
-    for (long group = row; group < end;) {
-        int count = end - group >= together ? together : 1;
-        // One row's lanes are in order in groups of any size.
-        loram_few_finish(r, scratch, scratch->lanes + (group - row) * p->m * LORAM_LANES, group, count, count > 1 ? (int)p->m : r->group_tokens);
-        group += count;
+        for (long row = 0; row < count;) {
+            const int taken = count - row >= together ? together : 1;
+            loram_few_finish(r, scratch, scratch->lanes + row * tokens * LORAM_LANES, first + row * r->period, r->period, taken, token, tokens);
+            row += taken;
+        }
     }
 }

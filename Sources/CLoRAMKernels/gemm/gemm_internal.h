@@ -25,18 +25,13 @@ enum {
 };
 
 /// Rows of NF4 blocks that a dot kernel multiplies as they are. A block is 32 bytes of codes: the upper nibbles hold its even elements, the
-/// lower ones its odd elements, so x comes as two planes, of which block i takes elements 32 i ..< 32 i + 32. Where rows of W start in
-/// mid-block, a row's planes start as far before x, which lies between zeros; where they start in mid-byte, the planes change places.
+/// lower ones its odd elements.
 typedef struct loram_nf4_rows {
     /// Blocks of each row, and how many bytes further on codes are fetched into cache.
     long blocks, ahead;
-    /// Set where all rows have the same planes.
-    int shared;
     struct {
         const uint8_t *codes;
         const float *scales;
-        /// Elements of token 0 that belong to the upper and to the lower nibbles.
-        const void *upper, *lower;
     } row[4];
 } loram_nf4_rows;
 
@@ -82,14 +77,17 @@ typedef struct loram_engine {
     /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of decoded rows [rows] and converted tokens over steps of LORAM_DOT_STEP.
     /// rows <= loram_dot_rows(tokens). Strides in elements.
     void (*dot)(float *lanes, const void *w, long w_stride, int rows, const void *x, long x_stride, int tokens, long steps, int accumulate);
-    /// Two planes of x, its even and its odd elements, converted; each holds `length` elements and is zero beyond x's count.
-    void (*split)(void *even, void *odd, const float *x, long count, long length);
-    /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks and up to LORAM_SMALL_TOKENS tokens, whose planes lie
-    /// x_stride elements apart. A token's sums do not depend on the others. NULL: decode, then dot.
-    void (*dot_nf4)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
+    /// x for dot_nf4: elements first ..< first + 64 * blocks of each token, converted, and zero outside 0 ..< count. They lie block by block in
+    /// the order in which the set looks values up, vector by vector, the tokens of each vector side by side. `out` is aligned to 64 bytes.
+    void (*arrange)(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks);
+    /// lanes[row, token, LORAM_LANES] (=|+=) partial sums of `count` rows of NF4 blocks and up to nf4_tokens tokens. A token's sums do not
+    /// depend on the others. NULL: decode, then dot.
+    void (*dot_nf4)(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
     /// The same for NF4 whose values are rounded to bf16.
-    void (*dot_nf4_bf16)(float *lanes, const loram_nf4_rows *rows, int count, long x_stride, int tokens, int accumulate);
-    /// Rows of a call of dot_nf4 with 1 ... LORAM_SMALL_TOKENS tokens. One, where there are not as many.
+    void (*dot_nf4_bf16)(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate);
+    /// Most tokens and blocks of a row of a call of dot_nf4.
+    int nf4_tokens, nf4_blocks;
+    /// Rows of a call of dot_nf4 with 1 ... nf4_tokens tokens. One, where there are not as many.
     uint8_t nf4_rows[LORAM_SMALL_TOKENS];
     /// out[i] = the sum of the lanes [i, LORAM_LANES], halves added to halves: a balanced tree.
     void (*sum_lanes)(float *out, const float *lanes, long count);

@@ -46,8 +46,10 @@ public struct RunRecord: Sendable {
     /// What a phase trained on: the recipe's checkpoint, an earlier phase's result, or the model itself.
     private func trained(_ phase: Recipe.Phase) -> Recipe {
         var recipe = recipe
-        let results = phase == .align ? [paths.pruned] : [paths.quantized, paths.aligned, paths.pruned]
-        recipe.model = recipe.trainedOn ?? results.first(where: Checkpoint.hasWeights) ?? recipe.model
+        // Where the directory is now, which may have been moved since.
+        recipe.output = paths.run
+        let made = try? TrainedBase.result(before: phase == .align ? .align : .train, recipe)
+        recipe.model = recipe.trainedOn ?? made ?? recipe.model
         // It is as it is: pruned before, or not at all.
         recipe.pruning.ratio = 0
         recipe.pruning.plan = nil
