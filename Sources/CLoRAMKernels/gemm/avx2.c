@@ -23,20 +23,20 @@ static LORAM_AVX2 double peak(loram_compute compute, long rounds) {
     return 2.0 * 8 * CHAINS * (double)rounds;
 }
 
-#define ENGINE(SUFFIX, ...)                                                                                                              \
+#define ENGINE(SUFFIX)                                                                                                                   \
     {                                                                                                                                         \
         .tile_rows = LORAM_256_ROWS, .tile_columns = LORAM_256_COLUMNS, .group = 1, .element_bytes = 4, .depth = 512, .width = 512, .strip = 12, .task_rows = 1024, .task_columns = 128,\
         .multiply = loram_avx2_multiply, .pack_rows = loram_avx2_pack_rows##SUFFIX, .pack_columns = loram_avx2_pack_columns##SUFFIX,          \
         .decode = loram_avx2_decode##SUFFIX, .decode_bf16 = loram_avx2_decode_rounded, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave, \
         .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot, .arrange = loram_avx2_arrange##SUFFIX,                                  \
-        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx2_dot_nf4_rounded, .nf4_tokens = LORAM_256_NF4_TOKENS, .nf4_blocks = LORAM_256_NF4_BLOCKS, .nf4_rows = {__VA_ARGS__},         \
+        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx2_dot_nf4_rounded, .nf4_tokens = LORAM_256_NF4_TOKENS, .nf4_blocks = LORAM_256_NF4_BLOCKS, .nf4_rows = {4, 2, 2, 2, 2, 4, 4, 4},         \
         .sum_lanes = loram_avx2_sum_lanes                                                                                                     \
     }
 
 const loram_kernels loram_kernels_avx2 = {
     .name = "avx2",
     .available = available,
-    .engine = {ENGINE(, 4, 2, 2, 2, 2, 1, 1, 1), ENGINE(_rounded, 4, 2, 2, 2, 2, 2, 1, 1)},
+    .engine = {ENGINE(), ENGINE(_rounded)},
     .thin = {.tokens = 4, .ranks = 3, .project = loram_avx2_project, .outer = loram_avx2_outer},
     .scales = loram_portable_scales,
     .quantize_blocks = loram_avx2_quantize_blocks,

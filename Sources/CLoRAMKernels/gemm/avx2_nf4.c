@@ -1,8 +1,7 @@
 // Dot products of few tokens with rows of NF4 blocks in 256-bit FMA.
 //
-// A vector of weights is looked up and at once multiplied with up to eight tokens, whose sums fill half of the registers. The tables are made
-// before, for all blocks of the call: what that needs would not find room beside the sums. With fewer tokens, several rows take turns, so that
-// their sums do not wait for each other.
+// A vector of weights is looked up and at once multiplied with up to eight tokens, whose sums fill half of the registers. The tables for it are
+// made before, in memory. From six tokens on rows follow each other; with fewer, whose sums would wait for each other, several take turns.
 #if defined(__x86_64__)
 #include "avx2.h"
 
@@ -44,13 +43,11 @@ typedef struct table {
 } table;
 
 /// Of rounded values only the upper planes are made.
-LORAM_INLINE LORAM_AVX2 void make_tables(table *tables, const float *scales, long blocks, const int rounded) {
-    for (long block = 0; block < blocks; block++) {
-        __m256i quarters[2];
-        loram_make_quarters(quarters, scales + block, rounded);
-        LORAM_UNROLL
-        for (int i = rounded; i < 2; i++) _mm256_storeu_si256((__m256i *)&tables[block].plane[2 * i], _mm256_permute4x64_epi64(quarters[i], 0xd8));
-    }
+LORAM_INLINE LORAM_AVX2 void make_table(table *out, const float *scale, const int rounded) {
+    __m256i quarters[2];
+    loram_make_quarters(quarters, scale, rounded);
+    LORAM_UNROLL
+    for (int i = rounded; i < 2; i++) _mm256_storeu_si256((__m256i *)&out->plane[2 * i], _mm256_permute4x64_epi64(quarters[i], 0xd8));
 }
 
 LORAM_INLINE LORAM_AVX2 __m256i look_up(const table *from, int byte, __m256i codes) {
@@ -89,17 +86,50 @@ LORAM_INLINE LORAM_AVX2 void add_block(__m256 *sum, const int tokens, const int 
     }
 }
 
-/// lanes[rows, tokens, LORAM_LANES] (=|+=) rows times tokens; rows, tokens and rounded are constants at every call. Of a sum's lanes eight are
-/// used.
-LORAM_INLINE LORAM_AVX2 void dot(const int rows, const int tokens, const int rounded, float *lanes, const loram_nf4_rows *job, const float *x, int accumulate) {
-    table tables[ROWS][BLOCKS];
+/// Of a sum's lanes eight are used.
+LORAM_INLINE LORAM_AVX2 void load_sums(__m256 *sum, const int tokens, const float *lanes, int accumulate) {
+    LORAM_UNROLL
+    for (int t = 0; t < tokens; t++) sum[t] = accumulate ? _mm256_loadu_ps(lanes + t * LORAM_LANES) : _mm256_setzero_ps();
+}
+
+LORAM_INLINE LORAM_AVX2 void store_sums(const __m256 *sum, const int tokens, float *lanes, int accumulate) {
+    LORAM_UNROLL
+    for (int t = 0; t < tokens; t++) {
+        _mm256_storeu_ps(lanes + t * LORAM_LANES, sum[t]);
+        if (!accumulate) _mm256_storeu_ps(lanes + t * LORAM_LANES + 8, _mm256_setzero_ps());
+    }
+}
+
+/// The tables of all rows of a call.
+LORAM_INLINE LORAM_AVX2 void make_tables(table tables[ROWS][BLOCKS], const loram_nf4_rows *job, int count, const int rounded) {
+    for (int r = 0; r < count; r++)
+        for (long block = 0; block < job->blocks; block++) make_table(&tables[r][block], job->row[r].scales + block, rounded);
+}
+
+/// lanes[count, tokens, LORAM_LANES] (=|+=) rows times tokens, row after row; tokens and rounded are constants at every call.
+LORAM_INLINE LORAM_AVX2 void dot_one_by_one(const int tokens, const int rounded, float *lanes, const loram_nf4_rows *job, int count, const float *x, int accumulate) {
+    _Alignas(32) table tables[ROWS][BLOCKS];
+    make_tables(tables, job, count, rounded);
+    for (int r = 0; r < count; r++, lanes += tokens * LORAM_LANES) {
+        const uint8_t *codes = job->row[r].codes;
+        const float *at = x;
+        __m256 sum[TOKENS];
+        load_sums(sum, tokens, lanes, accumulate);
+        for (long block = 0, blocks = job->blocks; block < blocks; block++, codes += 32, at += LORAM_NF4_BLOCK * tokens) {
+            _mm_prefetch((const char *)codes + job->ahead, _MM_HINT_T0);
+            add_block(sum, tokens, rounded, codes, &tables[r][block], at);
+        }
+        store_sums(sum, tokens, lanes, accumulate);
+    }
+}
+
+/// lanes[rows, tokens, LORAM_LANES] (=|+=) rows times tokens, the rows in turn; rows, tokens and rounded are constants at every call.
+LORAM_INLINE LORAM_AVX2 void dot_in_turn(const int rows, const int tokens, const int rounded, float *lanes, const loram_nf4_rows *job, const float *x, int accumulate) {
+    _Alignas(32) table tables[ROWS][BLOCKS];
+    make_tables(tables, job, rows, rounded);
     __m256 sum[ROWS][TOKENS];
     LORAM_UNROLL
-    for (int r = 0; r < rows; r++) {
-        make_tables(tables[r], job->row[r].scales, job->blocks, rounded);
-        LORAM_UNROLL
-        for (int t = 0; t < tokens; t++) sum[r][t] = accumulate ? _mm256_loadu_ps(lanes + (r * tokens + t) * LORAM_LANES) : _mm256_setzero_ps();
-    }
+    for (int r = 0; r < rows; r++) load_sums(sum[r], tokens, lanes + r * tokens * LORAM_LANES, accumulate);
     for (long block = 0; block < job->blocks; block++, x += LORAM_NF4_BLOCK * tokens) {
         LORAM_UNROLL
         for (int r = 0; r < rows; r++) {
@@ -109,32 +139,29 @@ LORAM_INLINE LORAM_AVX2 void dot(const int rows, const int tokens, const int rou
         }
     }
     LORAM_UNROLL
-    for (int r = 0; r < rows; r++)
-        LORAM_UNROLL
-        for (int t = 0; t < tokens; t++) {
-            float *out = lanes + (r * tokens + t) * LORAM_LANES;
-            _mm256_storeu_ps(out, sum[r][t]);
-            if (!accumulate) _mm256_storeu_ps(out + 8, _mm256_setzero_ps());
-        }
+    for (int r = 0; r < rows; r++) store_sums(sum[r], tokens, lanes + r * tokens * LORAM_LANES, accumulate);
 }
 
-typedef void (*dot_function)(float *, const loram_nf4_rows *, const float *, int);
-#define DOT(ROWS, TOKENS, ROUNDED)                                                                                                            \
-    static LORAM_AVX2 void dot##ROWS##x##TOKENS##_##ROUNDED(float *lanes, const loram_nf4_rows *job, const float *x, int acc) { dot(ROWS, TOKENS, ROUNDED, lanes, job, x, acc); }
-#define ONES(ROUNDED) DOT(1, 1, ROUNDED) DOT(1, 2, ROUNDED) DOT(1, 3, ROUNDED) DOT(1, 4, ROUNDED) DOT(1, 5, ROUNDED) DOT(1, 6, ROUNDED) DOT(1, 7, ROUNDED) DOT(1, 8, ROUNDED)
-ONES(0) ONES(1)
-#define SEVERAL(ROUNDED) DOT(4, 1, ROUNDED) DOT(2, 2, ROUNDED) DOT(2, 3, ROUNDED) DOT(2, 4, ROUNDED) DOT(2, 5, ROUNDED)
-SEVERAL(0) SEVERAL(1) DOT(2, 6, 1)
-#define ALL_ONES(R) {dot1x1_##R, dot1x2_##R, dot1x3_##R, dot1x4_##R, dot1x5_##R, dot1x6_##R, dot1x7_##R, dot1x8_##R}
-static const dot_function one[2][TOKENS] = {ALL_ONES(0), ALL_ONES(1)};
+typedef void (*dot_function)(float *, const loram_nf4_rows *, int, const float *, int);
+#define ONE_BY_ONE(TOKENS, ROUNDED)                                                                                                           \
+    static LORAM_AVX2 void dot1x##TOKENS##_##ROUNDED(float *lanes, const loram_nf4_rows *job, int count, const float *x, int acc) { dot_one_by_one(TOKENS, ROUNDED, lanes, job, count, x, acc); }
+#define IN_TURN(ROWS, TOKENS, ROUNDED)                                                                                                        \
+    static LORAM_AVX2 void dot##ROWS##x##TOKENS##_##ROUNDED(float *lanes, const loram_nf4_rows *job, int count, const float *x, int acc) { (void)count; dot_in_turn(ROWS, TOKENS, ROUNDED, lanes, job, x, acc); }
+#define SET(R)                                                                                                                                \
+    ONE_BY_ONE(1, R) ONE_BY_ONE(2, R) ONE_BY_ONE(3, R) ONE_BY_ONE(4, R) ONE_BY_ONE(5, R) ONE_BY_ONE(6, R) ONE_BY_ONE(7, R) ONE_BY_ONE(8, R)  \
+    IN_TURN(4, 1, R) IN_TURN(2, 2, R) IN_TURN(2, 3, R) IN_TURN(2, 4, R) IN_TURN(2, 5, R)
+SET(0) SET(1)
+#define ONE(R) {dot1x1_##R, dot1x2_##R, dot1x3_##R, dot1x4_##R, dot1x5_##R, dot1x6_##R, dot1x7_##R, dot1x8_##R}
+#define SEVERAL(R) {dot4x1_##R, dot2x2_##R, dot2x3_##R, dot2x4_##R, dot2x5_##R, dot1x6_##R, dot1x7_##R, dot1x8_##R}
+static const dot_function one[2][TOKENS] = {ONE(0), ONE(1)};
 /// As many rows as the engines' nf4_rows say (avx2.c).
-static const dot_function several[2][TOKENS] = {{dot4x1_0, dot2x2_0, dot2x3_0, dot2x4_0, dot2x5_0}, {dot4x1_1, dot2x2_1, dot2x3_1, dot2x4_1, dot2x5_1, dot2x6_1}};
+static const dot_function several[2][TOKENS] = {SEVERAL(0), SEVERAL(1)};
 
 LORAM_AVX2 void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) {
-    (count == 1 ? one : several)[0][tokens - 1](lanes, rows, x, accumulate);
+    (count == 1 ? one : several)[0][tokens - 1](lanes, rows, count, x, accumulate);
 }
 
 LORAM_AVX2 void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) {
-    (count == 1 ? one : several)[1][tokens - 1](lanes, rows, x, accumulate);
+    (count == 1 ? one : several)[1][tokens - 1](lanes, rows, count, x, accumulate);
 }
 #endif

@@ -20,6 +20,7 @@ import Testing
         Shape(tokens: 17, outputs: 33, inputs: 65, rank: 1), Shape(tokens: 29, outputs: 64, inputs: 128, rank: 16), Shape(tokens: 45, outputs: 300, inputs: 37, rank: 8),
         Shape(tokens: 5, outputs: 55, inputs: 128, rank: 2), Shape(tokens: 13, outputs: 60, inputs: 2176, rank: 6), Shape(tokens: 11, outputs: 7, inputs: 1501, rank: 0),
         Shape(tokens: 2, outputs: 1300, inputs: 19, rank: 4), Shape(tokens: 20, outputs: 1030, inputs: 40, rank: 0), Shape(tokens: 61, outputs: 31, inputs: 143, rank: 7),
+        Shape(tokens: 6, outputs: 149, inputs: 704, rank: 3), Shape(tokens: 9, outputs: 71, inputs: 1536, rank: 0), Shape(tokens: 4, outputs: 261, inputs: 96, rank: 9),
     ]
 
     private struct Setting {
@@ -123,6 +124,28 @@ import Testing
         }
         #expect(comparison.error < Self.tolerance)
         #expect(comparison.isContained)
+    }
+
+    /// A scale that is NaN, whose payload a rounding would carry into the sign, leaves NaN in its row and in no other.
+    @Test(arguments: KernelCase.all, [1, 3, 6, 16, 20]) func aScaleThatIsNaNIsSeen(kernels: KernelCase, tokens: Int) {
+        let rows = 5, columns = 64, codes = [UInt8](repeating: 0x1e, count: rows * columns / 2), x = [Float](repeating: 0.5, count: tokens * columns)
+        for pattern: UInt32 in [0x7fff_ffff, 0xffff_ffff, 0x7fc0_0000] {
+            var scales = [Float](repeating: 1, count: rows), y = [Float](repeating: 0, count: tokens * rows)
+            scales[2] = Float(bitPattern: pattern)
+            let bytes = loram_linear_workspace(kernels.set, kernels.compute, LORAM_FORWARD, tokens, rows, columns, 0, 1)
+            let status = withExecution(kernels, workers: 1, seed: nil, bytes: bytes) { execution in
+                codes.withUnsafeBufferPointer { codes in
+                    scales.withUnsafeBufferPointer { scales in
+                        var weight = loram_weight(
+                            element: LORAM_ELEMENT_NF4, rows: rows, columns: columns, data: codes.baseAddress, row_stride: columns,
+                            scales: loram_nf4_scales(absmax: scales.baseAddress, nested_absmax: nil, nested_map: nil, nested_offset: 0, rounds_bf16: 1))
+                        return loram_linear_forward(execution, &y, rows, nil, 0, x, columns, &weight, tokens, nil)
+                    }
+                }
+            }
+            #expect(status == LORAM_OK)
+            for token in 0..<tokens { for row in 0..<rows { #expect(y[token * rows + row].isNaN == (row == 2)) } }
+        }
     }
 
     /// More tokens than one chunk and more k's than one block, checked in some rows.
