@@ -69,6 +69,18 @@ struct FailureRunTests {
         #expect(try killed.bytes("adapter/adapter_model.safetensors") == whole.bytes("adapter/adapter_model.safetensors"))
     }
 
+    @Test func aLossThatIsNotFiniteIsSaidOnceOrLeftOut() throws {
+        let others = [("optimizer.learning_rate", "1000"), ("lora.alpha", "1e30"), ("schedule.warmup_steps", "0"), ("schedule.steps", "6")]
+        let stopped = try CommandRun.run(trainCommand("nonfinite", others), ranks: 4)
+        #expect(stopped.exitCode == 1, "\(stopped.standardError)")
+        #expect(stopped.errorLines(containing: "expected a finite number").count == 1, "\(stopped.standardError)")
+        #expect(stopped.errorLines(containing: "its own line names the cause").isEmpty, "\(stopped.standardError)")
+        // What the first update has made of the weights stays, and so do the others' losses.
+        let skipped = try CommandRun.run(trainCommand("skipped", others + [("on_nonfinite", "skip")]), ranks: 4)
+        #expect(skipped.exitCode == 0, "\(skipped.standardError)")
+        #expect(skipped.errorLines(containing: "is not finite").count == 5, "\(skipped.standardError)")
+    }
+
     @Test func aStoppedRankIsNamedByTheWatchdog() throws {
         let clock = ContinuousClock()
         var start: ContinuousClock.Instant?

@@ -106,6 +106,43 @@ import Testing
         }
     }
 
+    @Test func dataReportsAFileOrARecipesFiles() throws {
+        let text = try json(["data", project.texts, "--tokenizer", project.model, "--length", "24", "--json"])
+        #expect(text["format"] == "text" && text["records"] == 40)
+        let tokens = try json(["data", project.tokens, "--all-tokens", "--json"])
+        let recipe = try project.write("recipe.yaml", [
+            "model: \(project.model)", "data:", "  length: 24", "  train: [{path: \(project.texts), weight: 2}, {path: \(project.tokens)}]",
+            "alignment: {data: {length: 512, packing: false, answers_only: false, train: [{path: \(project.tokens)}]}}",
+        ])
+        let files = try #require(try json(["data", "--recipe", recipe, "--json"]).arrayValue)
+        #expect(files.count == 2 && files[0] == text && files[1]["path"] == .string(project.tokens))
+        #expect(files[0]["lengths"]?["max"] == 24 && files[1]["records"] == 48)
+        #expect(try json(["data", "--recipe", recipe, "--phase", "align", "--json"]) == .array([tokens]))
+        // Flags and --set change the recipe.
+        #expect(try json(["data", "--recipe", recipe, "--set", "data.length=26", "--json"])[0]?["lengths"]?["max"] == 26)
+        #expect(try json(["data", "--recipe", recipe, "--length", "25", "--json"])[0]?["lengths"]?["max"] == 25)
+        for (command, word) in [(["data"], "data.train"), (["data", "--phase", "align"], "alignment.data.train"), (["data", "--format", "text"], "--format")] {
+            let outcome = try CommandRun.run(command)
+            #expect(outcome.exitCode == 64 && outcome.ownErrorLines.count == 1 && outcome.standardError.contains(word), "\(outcome.standardError)")
+        }
+    }
+
+    @Test(.enabled(if: MPIRun.isAvailable, "mpirun is not installed"))
+    func doctorLooksForARecipesFiles() throws {
+        func findings(_ settings: [String]) throws -> [String] {
+            let report = try json(["doctor", "--json"] + settings.flatMap { ["--set", $0] }, ranks: 2)
+            return try #require(report["findings"]?.arrayValue).compactMap(\.stringValue)
+        }
+        let found = ["model=\(project.model)", "data.train=[{path: \(project.tokens)}]", "output=\(project.path("run"))"]
+        let missing = project.path("missing.jsonl")
+        let plain = try findings([])
+        #expect(try findings(found) == plain)
+        #expect(try findings(found + ["model=llama-2-7b"]) == plain)
+        let lines = try findings(found + ["data.evaluation=[{name: a, path: \(missing)}]"]).filter { !plain.contains($0) }
+        #expect(lines.count == 1 && lines[0].hasPrefix("\(missing): expected a file or directory"), "\(lines)")
+        #expect(!FilePath.exists(project.path("run")))
+    }
+
     /// No character of a path is YAML.
     @Test func pathsMayHoldAnyCharacter() throws {
         let model = try project.writeCheckpoint("a: [b] #c 'd"), output = project.path("out: {1}")

@@ -19,6 +19,9 @@ public enum MergedRecovery {
         var settings = MergeRun.Settings(base: try job.recipe.requiredModel(), adapter: paths.adapter, output: paths.model)
         settings.codec = job.recipe.recovery.compress
         settings.hashes = hashes
+        if Checkpoint.isQuantized(settings.base) {
+            job.note("\(settings.base): these weights are 4-bit, the merged ones keep their rounding; for the whole gain merge into the original")
+        }
         return try MergeRun.run(job, settings)
     }
 }

@@ -119,7 +119,8 @@ public final class Trainer {
 
     /// All ranks call this with the same number, counted from 1.
     ///
-    /// - Throws: `TrainingError.nonFinite` on all ranks, before the weights are touched; `DatasetError`, `MPIError`.
+    /// - Throws: `TrainingError.nonFinite` on the first rank, `MPIError.failedElsewhere` on the others, before the weights are touched;
+    ///   `DatasetError`, `MPIError`.
     public func update(_ number: Int) throws -> Update {
         for chunk in chunks { chunk.exchange.begin() }
         reduction.begin()
@@ -153,8 +154,10 @@ public final class Trainer {
         result.loss = lossSum / Double(targetCount)
         result.gradientNorm = gradientNorm
         for (quantity, value) in [("loss", lossSum), ("gradient norm", gradientNorm)] where !value.isFinite {
-            guard settings.onNonfinite == .skip else { throw TrainingError.nonFinite(step: number, quantity: quantity, value: "\(value)") }
-            return result
+            guard settings.onNonfinite != .skip else { return result }
+            // All ranks have the same numbers: one of them says so.
+            guard seat.training.rank == 0 else { throw MPIError.failedElsewhere(rank: seat.training.worldRanks[0]) }
+            throw TrainingError.nonFinite(step: number, quantity: quantity, value: "\(value)")
         }
         marker.mark("updating the weights")
         optimizerStepCount += 1

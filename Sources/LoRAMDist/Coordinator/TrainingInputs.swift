@@ -17,8 +17,8 @@ public struct TrainingInputs {
         trained = try TrainedBase(recipe, phase)
         let base = trained.base, config = base.config
         self.base = try base.identity()
-        let settings = settings(config), key = phase == .align ? "alignment.data.train" : "data.train"
-        guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(key: key) }
+        let settings = settings(config)
+        guard !settings.data.train.isEmpty else { throw TrainingError.noTrainingData(phase) }
         if case .dense(let frozen) = settings.training { try Self.requireTrained(config, frozen: frozen) }
         let tokenizer = try Self.tokenizer(for: base, recipe)
         let configuration = try Self.configuration(settings, seed: recipe.seed, cached: cached)

@@ -65,7 +65,7 @@ public struct TrainingSettings: Sendable, Equatable {
 
 /// What can end a training besides bad files.
 public enum TrainingError: DiagnosedError, Equatable {
-    case noTrainingData(key: String)
+    case noTrainingData(Recipe.Phase)
     case nonFinite(step: Int, quantity: String, value: String)
     case initialAdapterDiffers(path: String, expected: String, found: String)
     case freezesNothing(pattern: String)
@@ -85,8 +85,8 @@ public enum TrainingError: DiagnosedError, Equatable {
 
     public var description: String {
         switch self {
-        case .noTrainingData(let key):
-            "\(key) names no file: set it in the recipe, or --set '\(key)=[{path: FILE}]'"
+        case .noTrainingData(let phase):
+            "\(phase == .align ? "alignment.data.train" : "data.train") names no file: set it in the recipe, or --set '\(phase == .align ? "alignment." : "")data.train=[{path: FILE}]'"
         case .nonFinite(let step, let quantity, let value):
             "the \(quantity) of update \(step) is \(value), expected a finite number: nothing was changed by this update; "
                 + "resume from the last checkpoint with a lower learning rate, or set on_nonfinite: skip"

@@ -82,10 +82,12 @@ public enum Doctor {
 
     /// All ranks call this; rank 0 gets the report, the others nil.
     ///
-    /// - Parameter linkSeconds: longest that one exchange between two machines may take before it counts as dead.
-    ///   Where nothing at all moves for a minute longer, a watchdog ends the job: also messages between all ranks may never arrive.
+    /// - Parameters:
+    ///   - linkSeconds: longest that one exchange between two machines may take before it counts as dead.
+    ///     Where nothing at all moves for a minute longer, a watchdog ends the job: also messages between all ranks may never arrive.
+    ///   - recipe: called on rank 0, for what else is to be found on the machines; nil: nothing.
     /// - Throws: `DoctorError.linkDead` naming the two ranks, their machines and interfaces.
-    public static func run(_ runtime: MPIRuntime, linkSeconds: Double) throws -> Report? {
+    public static func run(_ runtime: MPIRuntime, linkSeconds: Double, recipe: (() throws -> Recipe)? = nil) throws -> Report? {
         let world = runtime.world, marker = ProgressMarker()
         let watchdog = Watchdog(marker: marker, limitSeconds: 60 + linkSeconds, rank: world.rank, host: runtime.host)
         defer { watchdog.stop() }
@@ -97,6 +99,10 @@ public enum Doctor {
         }.compactMap { RankReport($0) }
         var firsts: [Int] = [], hosts: Set<String> = []
         for report in all where hosts.insert(report.host).inserted { firsts.append(report.rank) }
+        marker.mark("looking for the recipe's files")
+        let files = try recipe.map { load in
+            try RecipeFiles(try world.together { world.rank == 0 ? try load() : nil }, world: world, host: runtime.host)
+        }
         let speeds = try LinkProbe(world: world, ranks: firsts, reports: all, limitSeconds: linkSeconds, marker: marker).run()
         marker.mark("gathering the links' speeds")
         let lines = try world.allGather(speeds.flatMap { [Double($0.peer), $0.microseconds, $0.gigabytesPerSecond] }.reduce(into: Data()) { data, value in
@@ -111,7 +117,7 @@ public enum Doctor {
                     Link(from: all[rank].host, to: all[Int(values[index])].host, microseconds: values[index + 1], gigabytesPerSecond: values[index + 2]))
             }
         }
-        return Report(ranks: all, links: links, findings: findings(all, links), launchLine: launchLine(all))
+        return Report(ranks: all, links: links, findings: findings(all, links) + (files?.findings ?? []), launchLine: launchLine(all))
     }
 
     static func findings(_ ranks: [RankReport], _ links: [Link]) -> [String] {

@@ -29,15 +29,18 @@ public struct DataReport: Sendable {
 
     /// - Parameters:
     ///   - configuration: of one source, without shuffling.
+    ///   - bosTokenID: where the tokenizer has none, as `eosTokenID`.
     ///   - shown: samples to keep token by token.
     ///   - limit: samples to look at; lengths and token counts are theirs.
     /// - Throws: `DatasetError`
-    public init(_ configuration: DataConfiguration, tokenizer: (any Tokenizer)?, shown: Int, limit: Int) throws {
+    public init(
+        _ configuration: DataConfiguration, tokenizer: (any Tokenizer)?, bosTokenID: Int32? = nil, eosTokenID: Int32? = nil, shown: Int, limit: Int
+    ) throws {
         // Token ids need no tokenizer; any id is then in range.
         let vocabularySize = tokenizer?.vocabularySize ?? 1 << 24
         let data = try TrainingData(
-            configuration: configuration, tokenizer: tokenizer, vocabularySize: vocabularySize, bosTokenID: tokenizer?.bosTokenID,
-            eosTokenID: tokenizer?.eosTokenID, seed: 0)
+            configuration: configuration, tokenizer: tokenizer, vocabularySize: vocabularySize, bosTokenID: tokenizer?.bosTokenID ?? bosTokenID,
+            eosTokenID: tokenizer?.eosTokenID ?? eosTokenID, seed: 0)
         var lengths: [Int] = [], samples: [Sample] = []
         var targetCount = 0, doubled = 0
         let count = min(limit, data.statistics.samples)
@@ -81,7 +84,7 @@ public struct DataReport: Sendable {
 
     public var json: JSONValue {
         [
-            "format": .string(format.rawValue), "records": .integer(statistics.records), "samples": .integer(statistics.samples),
+            "path": .string(path), "format": .string(format.rawValue), "records": .integer(statistics.records), "samples": .integer(statistics.samples),
             "truncated": .integer(statistics.truncated), "dropped": .integer(statistics.dropped), "examined": .integer(lengths.count),
             "tokens": .integer(tokenCount), "targets": .integer(targetCount), "doubled_bos": .integer(doubledBOSCount),
             "lengths": [

@@ -1,6 +1,6 @@
 extension Checkpoint {
     /// Whether a directory's config.json says that its weights are NF4; false also where it cannot be read.
-    static func isQuantized(_ directory: String) -> Bool {
+    package static func isQuantized(_ directory: String) -> Bool {
         (try? QuantizationConfig(ConfigFields(file: "\(directory)/\(configName)"))) != nil
     }
 

@@ -48,6 +48,11 @@ extension Recipe {
         "\(key)=\(RecipeNode.quote(text))"
     }
 
+    /// A `--set` override for a list of one dataset.
+    public static func override(_ key: String, dataset path: String, format: String) -> String {
+        "\(key)=[{path: \(RecipeNode.quote(path)), format: \(RecipeNode.quote(format))}]"
+    }
+
     /// The model, or the error that names its key.
     public func requiredModel() throws(RecipeError) -> String {
         guard let model else { throw .missing(key: "model", reason: "name a Hugging Face directory or a preset: --set model=DIR") }

@@ -9,7 +9,7 @@ public final class AtomicDirectory {
     public let temporaryPath: String
     private let replaces: Bool
     private let isResumable: Bool
-    /// Of a resumable directory: no other process is at it.
+    /// Says that this process is at the temporary directory: a lock on a resumable one's lock file, on another's directory itself.
     private var lock: Int32 = -1
     private var isCommitted = false
     static let lockName = ".lock"
@@ -53,16 +53,29 @@ public final class AtomicDirectory {
             }
             return
         }
-        // What a killed process of the same number left is of no use to anybody.
-        Self.removeTree(temporaryPath)
+        Self.removeAbandoned(trimmed)
         guard mkdir(temporaryPath, 0o755) == 0 else {
+            if errno == EEXIST { throw FileError.inUse(path: trimmed) }
             throw FileError.cannotWrite(path: path, call: "mkdir", code: errno)
+        }
+        lock = open(temporaryPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        flock(lock, LOCK_EX | LOCK_NB)
+    }
+
+    /// Removes what killed processes left of attempts at `path`: nobody holds a lock on it. File systems that cannot say so keep it.
+    private static func removeAbandoned(_ path: String) {
+        let parent = FilePath.parent(path), prefix = FilePath.lastComponent(path) + ".partial-"
+        for name in (try? FilePath.names(inDirectory: parent)) ?? [] where name.hasPrefix(prefix) {
+            let left = "\(parent)/\(name)", descriptor = open(left, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            guard descriptor >= 0 else { continue }
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { removeTree(left) }
+            close(descriptor)
         }
     }
 
     deinit {
         // Without the lock the files are another process's.
-        if !isCommitted, !isResumable || (lock >= 0 && !hasRecords) { Self.removeTree(temporaryPath) }
+        if !isCommitted, lock >= 0, !isResumable || !hasRecords { Self.removeTree(temporaryPath) }
         if lock >= 0 { close(lock) }
     }
 
