@@ -29,7 +29,7 @@ static LORAM_AVX2 double peak(loram_compute compute, long rounds) {
         .multiply = loram_avx2_multiply, .pack_rows = loram_avx2_pack_rows##SUFFIX, .pack_columns = loram_avx2_pack_columns##SUFFIX,          \
         .decode = loram_avx2_decode##SUFFIX, .decode_bf16 = loram_avx2_decode_rounded, .transpose = loram_avx2_transpose, .interleave = loram_avx2_interleave, \
         .convert = loram_avx2_convert##SUFFIX, .dot = loram_avx2_dot, .arrange = loram_avx2_arrange##SUFFIX,                                  \
-        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx2_dot_nf4_rounded, .nf4_tokens = LORAM_256_NF4_TOKENS, .nf4_blocks = LORAM_256_NF4_BLOCKS, .nf4_rows = {4, 2, 2, 2, 2, 4, 4, 4},         \
+        .dot_nf4 = loram_avx2_dot_nf4##SUFFIX, .dot_nf4_bf16 = loram_avx2_dot_nf4_rounded, .nf4_tokens = LORAM_256_NF4_TOKENS, .nf4_blocks = LORAM_256_NF4_BLOCKS, .nf4_rows = {4, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4},         \
         .sum_lanes = loram_avx2_sum_lanes                                                                                                     \
     }
 

@@ -11,7 +11,7 @@
 #define LORAM_UNROLL _Pragma("clang loop unroll(full)")
 #define LORAM_INLINE static inline __attribute__((always_inline))
 
-enum { LORAM_256_ROWS = 6, LORAM_256_COLUMNS = 16, LORAM_256_NF4_TOKENS = 8, LORAM_256_NF4_BLOCKS = 32 };
+enum { LORAM_256_ROWS = 6, LORAM_256_COLUMNS = 16, LORAM_256_NF4_TOKENS = LORAM_SMALL_TOKENS, LORAM_256_NF4_BLOCKS = 32 };
 
 /// Lanes below count are set, for maskload and maskstore.
 LORAM_INLINE LORAM_AVX2 __m256i loram_mask8(long count) {

@@ -2,6 +2,7 @@
 //
 // A vector of weights is looked up and at once multiplied with up to eight tokens, whose sums fill half of the registers. The tables for it are
 // made before, in memory. From six tokens on rows follow each other; with fewer, whose sums would wait for each other, several take turns.
+// More tokens would look everything up again: four rows are then decoded into the first-level cache, and every load serves several products.
 #if defined(__x86_64__)
 #include "avx2.h"
 
@@ -35,7 +36,7 @@ LORAM_INLINE LORAM_AVX2 void arrange(float *out, const float *x, long x_stride, 
 LORAM_AVX2 void loram_avx2_arrange(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks) { arrange(out, x, x_stride, tokens, first, count, blocks, 0); }
 LORAM_AVX2 void loram_avx2_arrange_rounded(void *out, const float *x, long x_stride, int tokens, long first, long count, long blocks) { arrange(out, x, x_stride, tokens, first, count, blocks, 1); }
 
-enum { ROWS = 4, TOKENS = LORAM_256_NF4_TOKENS, BLOCKS = LORAM_256_NF4_BLOCKS };
+enum { ROWS = 4, TOKENS = 8, BLOCKS = LORAM_256_NF4_BLOCKS, TILE_TOKENS = 3 };
 
 /// The values of a block, byte by byte: plane[b] has byte b of all sixteen.
 typedef struct table {
@@ -142,6 +143,61 @@ LORAM_INLINE LORAM_AVX2 void dot_in_turn(const int rows, const int tokens, const
     for (int r = 0; r < rows; r++) store_sums(sum[r], tokens, lanes + r * tokens * LORAM_LANES, accumulate);
 }
 
+/// The values of a block in the order of its vectors, which lie `stride` elements apart.
+LORAM_INLINE LORAM_AVX2 void decode_block(float *out, long stride, const uint8_t *codes, const float *scale, const int rounded) {
+    const loram_nf4_planes planes = loram_make_planes(scale, rounded);
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)codes);
+    LORAM_UNROLL
+    for (int half = 0; half < 2; half++) {
+        __m256 values[4];
+        loram_look_up(values, &planes, _mm256_and_si256(half ? bytes : _mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0x0f)), rounded);
+        LORAM_UNROLL
+        for (int i = 0; i < 4; i++) _mm256_store_ps(out + (4 * half + i) * stride, values[i]);
+    }
+}
+
+/// lanes[rows, taken of tokens, LORAM_LANES] (=|+=) decoded rows w[vectors, rows, 8] times x[vectors, taken of tokens, 8]; rows and taken are
+/// constants at every call.
+LORAM_INLINE LORAM_AVX2 void multiply_decoded(const int rows, const int taken, float *lanes, const float *w, const float *x, int tokens, long vectors, int accumulate) {
+    __m256 sum[ROWS][TILE_TOKENS];
+    LORAM_UNROLL
+    for (int r = 0; r < rows; r++) load_sums(sum[r], taken, lanes + r * tokens * LORAM_LANES, accumulate);
+#pragma clang loop unroll_count(4)
+    for (long v = 0; v < vectors; v++, w += 8 * rows, x += 8 * tokens) {
+        __m256 held[TILE_TOKENS];
+        LORAM_UNROLL
+        for (int t = 0; t < taken; t++) held[t] = _mm256_load_ps(x + 8 * t);
+        LORAM_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const __m256 weights = _mm256_load_ps(w + 8 * r);
+            LORAM_UNROLL
+            for (int t = 0; t < taken; t++) sum[r][t] = _mm256_fmadd_ps(weights, held[t], sum[r][t]);
+        }
+    }
+    LORAM_UNROLL
+    for (int r = 0; r < rows; r++) store_sums(sum[r], taken, lanes + r * tokens * LORAM_LANES, accumulate);
+}
+
+/// lanes[rows, tokens, LORAM_LANES] (=|+=) rows times tokens, decoded first; rows and rounded are constants at every call.
+LORAM_INLINE LORAM_AVX2 void dot_decoded(const int rows, const int rounded, float *lanes, const loram_nf4_rows *job, const float *x, int tokens, int accumulate) {
+    _Alignas(32) float w[BLOCKS * LORAM_NF4_BLOCK * ROWS];
+    for (long block = 0; block < job->blocks; block++)
+        for (int r = 0; r < rows; r++) {
+            const uint8_t *codes = job->row[r].codes + 32 * block;
+            _mm_prefetch((const char *)codes + job->ahead, _MM_HINT_T0);
+            decode_block(w + (LORAM_NF4_BLOCK * block * rows + 8 * r), 8 * rows, codes, job->row[r].scales + block, rounded);
+        }
+    const long vectors = job->blocks * (LORAM_NF4_BLOCK / 8);
+    // Three tokens a tile, or two where one would be left: its sums wait for each other.
+    for (int t = 0, left; (left = tokens - t) > 0; t += left == 2 || left == 4 ? 2 : loram_min(left, TILE_TOKENS)) {
+        float *out = lanes + t * LORAM_LANES;
+        const float *from = x + 8 * t;
+        if (left == 1) multiply_decoded(rows, 1, out, w, from, tokens, vectors, accumulate);
+        else if (left == 2 || left == 4) multiply_decoded(rows, 2, out, w, from, tokens, vectors, accumulate);
+        else multiply_decoded(rows, TILE_TOKENS, out, w, from, tokens, vectors, accumulate);
+    }
+}
+
 typedef void (*dot_function)(float *, const loram_nf4_rows *, int, const float *, int);
 #define ONE_BY_ONE(TOKENS, ROUNDED)                                                                                                           \
     static LORAM_AVX2 void dot1x##TOKENS##_##ROUNDED(float *lanes, const loram_nf4_rows *job, int count, const float *x, int acc) { dot_one_by_one(TOKENS, ROUNDED, lanes, job, count, x, acc); }
@@ -157,11 +213,12 @@ static const dot_function one[2][TOKENS] = {ONE(0), ONE(1)};
 /// As many rows as the engines' nf4_rows say (avx2.c).
 static const dot_function several[2][TOKENS] = {SEVERAL(0), SEVERAL(1)};
 
-LORAM_AVX2 void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) {
-    (count == 1 ? one : several)[0][tokens - 1](lanes, rows, count, x, accumulate);
+LORAM_INLINE LORAM_AVX2 void dot(const int rounded, float *lanes, const loram_nf4_rows *rows, int count, const float *x, int tokens, int accumulate) {
+    if (tokens <= TOKENS) (count == 1 ? one : several)[rounded][tokens - 1](lanes, rows, count, x, accumulate);
+    else if (count == 1) dot_decoded(1, rounded, lanes, rows, x, tokens, accumulate);
+    else dot_decoded(ROWS, rounded, lanes, rows, x, tokens, accumulate);
 }
 
-LORAM_AVX2 void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) {
-    (count == 1 ? one : several)[1][tokens - 1](lanes, rows, count, x, accumulate);
-}
+LORAM_AVX2 void loram_avx2_dot_nf4(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) { dot(0, lanes, rows, count, x, tokens, accumulate); }
+LORAM_AVX2 void loram_avx2_dot_nf4_rounded(float *lanes, const loram_nf4_rows *rows, int count, const void *x, int tokens, int accumulate) { dot(1, lanes, rows, count, x, tokens, accumulate); }
 #endif

@@ -36,6 +36,12 @@ static char *shared_chunk(const loram_few *r, long index) { return r->arranged +
 
 void loram_few_arrange_shared(const loram_few *r, long index) { arrange(r, shared_chunk(r, index), index / chunks_of(r) * r->nf4_tokens, index % chunks_of(r), 0); }
 
+/// Rows that start alike lie far apart: no hardware foresees where the next one's scales are.
+static void fetch_scales(const loram_nf4_scales *scales, long first, long blocks) {
+    const long bytes = scales->nested_absmax ? 1 : 4;
+    for (long at = first * bytes, end = at + blocks * bytes; at < end; at += 64) __builtin_prefetch((const char *)scales->absmax + at);
+}
+
 void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long index) {
     const loram_matrix_product *p = r->product;
     const loram_engine *engine = r->engine;
@@ -47,7 +53,10 @@ void loram_few_direct(const loram_few *r, const loram_few_scratch *scratch, long
     const long start = first * p->k / LORAM_NF4_BLOCK, offset = first * p->k % LORAM_NF4_BLOCK;
     const long blocks = loram_ceil(offset + p->k, LORAM_NF4_BLOCK), step = r->period * p->k / LORAM_NF4_BLOCK;
     const uint8_t *codes = (const uint8_t *)p->b.data + 32 * start;
-    for (long i = 0; i < count; i++) r->kernels->scales(&p->b.scales, start + i * step, blocks, scratch->scales + i * blocks);
+    for (long i = 0; i < count; i++) {
+        fetch_scales(&p->b.scales, start + (i + 4) * step, blocks);
+        r->kernels->scales(&p->b.scales, start + i * step, blocks, scratch->scales + i * blocks);
+    }
 
     for (long token = 0; token < p->m; token += r->nf4_tokens) {
         const int tokens = (int)loram_min(r->nf4_tokens, p->m - token), together = engine->nf4_rows[tokens - 1];
