@@ -65,7 +65,7 @@ public final class AtomicDirectory {
     /// Removes what killed processes left of attempts at `path`: nobody holds a lock on it. File systems that cannot say so keep it.
     private static func removeAbandoned(_ path: String) {
         let parent = FilePath.parent(path), prefix = FilePath.lastComponent(path) + ".partial-"
-        for name in (try? FilePath.names(inDirectory: parent)) ?? [] where name.hasPrefix(prefix) {
+        for name in (try? FilePath.names(inDirectory: parent)) ?? [] where name.hasPrefix(prefix) && Int32(name.dropFirst(prefix.count)) != nil {
             let left = "\(parent)/\(name)", descriptor = open(left, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
             guard descriptor >= 0 else { continue }
             if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { removeTree(left) }
