@@ -47,7 +47,7 @@ struct DataCommand: ParsableCommand {
     }
 
     private var overrides: [String] {
-        let prefix = phase == .align ? "alignment.data." : "data."
+        let prefix = phase.keyPrefix + "data."
         var overrides = recipe.overrides(texts: [(prefix + "template", template)], numbers: [(prefix + "length", length)])
         if packing { overrides.append(prefix + "packing=true") }
         if allTokens { overrides.append(prefix + "answers_only=false") }

@@ -69,7 +69,6 @@ struct Plan: ParsableCommand {
     }
 
     private var overrides: [String] {
-        let phasePrefix = phase == .align ? "alignment." : ""
         let given = recipe.overrides(
             texts: [
                 ("model", model), ("pruning.method", method), ("pruning.pattern", pattern), ("quantization.type", quantization),
@@ -77,8 +76,8 @@ struct Plan: ParsableCommand {
             ],
             numbers: [
                 ("pruning.ratio", ratio), ("pruning.keep_first", keepFirst), ("pruning.keep_last", keepLast), ("lora.rank", rank),
-                ("parallel.stages", stages), ("parallel.replicas", replicas), (phasePrefix + "batch.micro", micro),
-                (phasePrefix + "data.length", length),
+                ("parallel.stages", stages), ("parallel.replicas", replicas), (phase.keyPrefix + "batch.micro", micro),
+                (phase.keyPrefix + "data.length", length),
             ])
         return given + (targets.map { ["lora.targets=[\($0)]"] } ?? [])
     }

@@ -86,7 +86,7 @@ public enum TrainingError: DiagnosedError, Equatable {
     public var description: String {
         switch self {
         case .noTrainingData(let phase):
-            "\(phase == .align ? "alignment.data.train" : "data.train") names no file: set it in the recipe, or --set '\(phase == .align ? "alignment." : "")data.train=[{path: FILE}]'"
+            "\(phase.keyPrefix)data.train names no file: set it in the recipe, or --set '\(phase.keyPrefix)data.train=[{path: FILE}]'"
         case .nonFinite(let step, let quantity, let value):
             "the \(quantity) of update \(step) is \(value), expected a finite number: nothing was changed by this update; "
                 + "resume from the last checkpoint with a lower learning rate, or set on_nonfinite: skip"

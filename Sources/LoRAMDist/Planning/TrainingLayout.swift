@@ -19,7 +19,7 @@ public struct TrainingLayout: Sendable {
     public init(config: LlamaConfig, settings: TrainingSettings, dims: ParallelDims, replica: Int = 0) throws {
         guard settings.data.length <= config.maxPositionCount else {
             throw TrainingError.windowBeyondPositions(
-                key: settings.phase == .align ? "alignment.data.length" : "data.length", length: settings.data.length,
+                key: "\(settings.phase.keyPrefix)data.length", length: settings.data.length,
                 positions: config.maxPositionCount)
         }
         self.config = config

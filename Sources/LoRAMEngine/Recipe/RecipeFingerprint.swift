@@ -25,6 +25,9 @@ extension Recipe {
     /// Which training a fingerprint is about.
     public enum Phase: String, Codable, Sendable, CaseIterable {
         case align, train
+
+        /// Before the name of a section that both phases have, such as `data`.
+        public var keyPrefix: String { self == .align ? "alignment." : "" }
     }
 
     /// The keys that influence the phase's results: without the grid, the output, cadences, the watchdog; `align` also without the
